@@ -1,0 +1,184 @@
+//! The card service: provisioning, what a wallet may see, taps.
+
+use crate::{
+    document::MAX_PACKAGE,
+    emv::{apdu, application::StaticAnswers},
+    id::{CardId, ProviderId},
+    wire::Bytes,
+};
+
+/// Most cards in one trusted app.
+pub const MAX_CARDS: usize = 16;
+/// Application transaction counters reserved in storage at a time; a power cut skips at most these.
+pub const ATC_RANGE: u16 = 16;
+
+crate::code! {
+    /// Health of a place in the card store.
+    CardState {
+        /// The card can pay.
+        Active = 1,
+        /// Its record is damaged; the place is named, the card is not usable.
+        Damaged = 2,
+    }
+}
+
+crate::message! {
+    /// Asks for the version.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    StatusRequest {}
+}
+crate::message! {
+    /// The service's version.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    StatusReply {
+        /// [`crate::PROTOCOL_VERSION`] of the trusted app.
+        protocol: u16,
+        /// Cards held.
+        cards: u8,
+    }
+}
+crate::message! {
+    /// Draws the challenge for a package; replaces an earlier one.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ChallengeRequest {}
+}
+crate::message! {
+    /// What the bank needs to seal a package.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ChallengeReply {
+        /// 32 random bytes, good for one package.
+        challenge: [u8; 32],
+        /// This challenge's own HPKE key, P-256, SEC 1 uncompressed.
+        recipient: [u8; 65],
+    }
+}
+crate::message! {
+    /// Installs a card.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    InstallRequest {
+        /// A [`crate::document::SealedPackage`] in JSON.
+        package: Bytes<MAX_PACKAGE>,
+    }
+}
+crate::message! {
+    /// The card is stored.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    InstallReply {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// Lists the cards.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ListRequest {}
+}
+crate::message! {
+    /// One place in the store.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    CardEntry {
+        /// The place, 0 to [`MAX_CARDS`] - 1.
+        slot: u8,
+        /// Its health.
+        state: CardState,
+        /// The card; all zero where the record cannot be read.
+        card: CardId,
+        /// Its provider; all zero where the record cannot be read.
+        provider: ProviderId,
+    }
+}
+crate::message! {
+    /// Every occupied place.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ListReply {
+        /// In order of `slot`.
+        cards: heapless::Vec<CardEntry, MAX_CARDS>,
+    }
+}
+crate::message! {
+    /// Asks what a wallet may display.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ShowRequest {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// What a wallet may display.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ShowReply {
+        /// A [`crate::document::CardDisplay`] in JSON.
+        display: Bytes<{ crate::document::MAX_DISPLAY }>,
+    }
+}
+crate::message! {
+    /// Asks for the answers that are the same at every tap.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    StaticAnswersRequest {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// Reserves counters and takes the PIN verification, ahead of a tap.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TapPrepareRequest {
+        /// The card.
+        card: CardId,
+        /// Whether to take a PIN verification; without one the card pays only where none is asked.
+        verified: bool,
+    }
+}
+crate::message! {
+    /// The card is ready.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TapPrepareReply {
+        /// Taps that need no further storage access.
+        taps: u16,
+        /// Milliseconds the verification lasts; 0 without one.
+        verified_ms: u64,
+    }
+}
+crate::message! {
+    /// GET PROCESSING OPTIONS: the one command of a tap that enters the TEE.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TapGpoRequest {
+        /// The card whose application is selected.
+        card: CardId,
+        /// The application that was selected, 5 to 16 bytes.
+        aid: Bytes<16>,
+        /// The command as received.
+        command: Bytes<{ apdu::MAX_COMMAND }>,
+    }
+}
+crate::message! {
+    /// The response, data and status word.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TapGpoReply {
+        /// As it goes to the terminal.
+        response: Bytes<{ apdu::MAX_RESPONSE }>,
+    }
+}
+
+crate::service! {
+    Card,
+    /// What the card trusted app does.
+    trait CardService {
+        /// Version.
+        0x0001 status(StatusRequest) -> StatusReply, needs NONE;
+        /// Draws the challenge for a sealed package.
+        0x0101 challenge(ChallengeRequest) -> ChallengeReply, needs WALLET;
+        /// Opens a sealed package and stores the card.
+        0x0102 install(InstallRequest) -> InstallReply, needs WALLET;
+        /// The cards in the store.
+        0x0103 list(ListRequest) -> ListReply, needs WALLET;
+        /// What a wallet may display of a card.
+        0x0104 show(ShowRequest) -> ShowReply, needs WALLET;
+        /// The answers that are the same at every tap.
+        0x0105 static_answers(StaticAnswersRequest) -> StaticAnswers, needs WALLET;
+        /// Makes the card ready for taps: all storage access happens here.
+        0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
+        /// Answers GET PROCESSING OPTIONS.
+        0x0202 tap_gpo(TapGpoRequest) -> TapGpoReply, needs WALLET;
+    }
+}

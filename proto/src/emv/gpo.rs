@@ -1,0 +1,153 @@
+//! GET PROCESSING OPTIONS: the terminal's data and its qualifiers.
+
+use super::apdu::{Command, StatusWord};
+
+/// The processing options data object list every card of this profile sends in its FCI:
+/// 9F66 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37, 33 bytes in all (facts A1).
+pub const PDOL: [u8; 24] = [
+    0x9F, 0x66, 4, 0x9F, 0x02, 6, 0x9F, 0x03, 6, 0x9F, 0x1A, 2, 0x95, 5, 0x5F, 0x2A, 2, 0x9A, 3,
+    0x9C, 1, 0x9F, 0x37, 4,
+];
+/// Length of the data the PDOL asks for.
+pub const PDOL_DATA_LEN: usize = 33;
+
+/// Terminal transaction qualifiers, tag 9F66.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttq(pub [u8; 4]);
+
+impl Ttq {
+    /// Byte 1 bit 6: the terminal speaks qPBOC.
+    #[must_use]
+    pub const fn qpboc(self) -> bool {
+        self.0[0] & 0x20 != 0
+    }
+    /// Byte 1 bit 3: online PIN supported.
+    #[must_use]
+    pub const fn online_pin(self) -> bool {
+        self.0[0] & 0x04 != 0
+    }
+    /// Byte 1 bit 2: signature supported.
+    #[must_use]
+    pub const fn signature(self) -> bool {
+        self.0[0] & 0x02 != 0
+    }
+    /// Byte 2 bit 7: the terminal requires a cardholder verification.
+    #[must_use]
+    pub const fn verification_required(self) -> bool {
+        self.0[1] & 0x40 != 0
+    }
+}
+
+/// What the terminal sent for the PDOL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PdolData {
+    /// 9F66.
+    pub ttq: Ttq,
+    /// 9F02, amount authorised, 12 BCD digits.
+    pub amount: [u8; 6],
+    /// 9F03, other amount.
+    pub amount_other: [u8; 6],
+    /// 9F1A, terminal country.
+    pub country: [u8; 2],
+    /// 95, terminal verification results.
+    pub tvr: [u8; 5],
+    /// 5F2A, transaction currency.
+    pub currency: [u8; 2],
+    /// 9A, transaction date.
+    pub date: [u8; 3],
+    /// 9C, transaction type.
+    pub kind: u8,
+    /// 9F37, unpredictable number.
+    pub unpredictable: [u8; 4],
+}
+
+impl PdolData {
+    /// Takes the terminal's data out of the command: template 83 with exactly 33 bytes.
+    ///
+    /// # Errors
+    /// [`StatusWord::WrongParameters`] for P1 P2 other than 0000, [`StatusWord::WrongData`] without
+    /// template 83, [`StatusWord::WrongLength`] for any other length, and for TTQ 00000000;
+    /// [`StatusWord::ConditionsNotSatisfied`] for a terminal that does not speak qPBOC.
+    pub fn from_command(command: &Command<'_>) -> Result<Self, StatusWord> {
+        if (command.p1, command.p2) != (0, 0) {
+            return Err(StatusWord::WrongParameters);
+        }
+        let (length, data) = match command.data {
+            [0x83, length, data @ ..] => (usize::from(*length), data),
+            [0x83] | [] => return Err(StatusWord::WrongLength),
+            _ => return Err(StatusWord::WrongData),
+        };
+        if length != data.len() {
+            return Err(StatusWord::WrongLength);
+        }
+        let data: &[u8; PDOL_DATA_LEN] = data.try_into().map_err(|_| StatusWord::WrongLength)?;
+        let parsed = Self::from_bytes(data);
+        if parsed.ttq.0 == [0; 4] {
+            return Err(StatusWord::WrongLength);
+        }
+        if !parsed.ttq.qpboc() {
+            return Err(StatusWord::ConditionsNotSatisfied);
+        }
+        Ok(parsed)
+    }
+
+    /// The 33 bytes in the order of [`PDOL`].
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; PDOL_DATA_LEN]) -> Self {
+        let [
+            t0,
+            t1,
+            t2,
+            t3,
+            a0,
+            a1,
+            a2,
+            a3,
+            a4,
+            a5,
+            o0,
+            o1,
+            o2,
+            o3,
+            o4,
+            o5,
+            c0,
+            c1,
+            v0,
+            v1,
+            v2,
+            v3,
+            v4,
+            m0,
+            m1,
+            d0,
+            d1,
+            d2,
+            kind,
+            u0,
+            u1,
+            u2,
+            u3,
+        ] = *bytes;
+        Self {
+            ttq: Ttq([t0, t1, t2, t3]),
+            amount: [a0, a1, a2, a3, a4, a5],
+            amount_other: [o0, o1, o2, o3, o4, o5],
+            country: [c0, c1],
+            tvr: [v0, v1, v2, v3, v4],
+            currency: [m0, m1],
+            date: [d0, d1, d2],
+            kind,
+            unpredictable: [u0, u1, u2, u3],
+        }
+    }
+
+    /// The amount in minor units; `None` when it is not BCD.
+    #[must_use]
+    pub fn amount_minor(&self) -> Option<u64> {
+        self.amount.iter().try_fold(0u64, |sum, byte| {
+            let (high, low) = (byte >> 4, byte & 0x0F);
+            (high < 10 && low < 10).then(|| sum * 100 + u64::from(high) * 10 + u64::from(low))
+        })
+    }
+}

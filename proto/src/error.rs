@@ -1,0 +1,197 @@
+//! What a trusted app reports when it refuses. Only the code crosses the boundary, never text.
+
+macro_rules! errors {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal, $advice:literal;)*) => {
+        /// A refusal or failure, by its stable code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Error { $($(#[doc = $doc])+ $name),* }
+
+        impl Error {
+            /// Every error there is, in the order of the table.
+            pub const ALL: &[Error] = &[$(Error::$name),*];
+
+            /// The code that crosses the boundary as a `TEE_Result`.
+            #[must_use]
+            pub const fn code(self) -> u32 {
+                match self { $(Error::$name => $code),* }
+            }
+
+            /// The error of a received code, if it is one of ours.
+            #[must_use]
+            pub const fn from_code(code: u32) -> Option<Self> {
+                match code { $($code => Some(Error::$name),)* _ => None }
+            }
+
+            /// What happened and what to do next, for a person.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Error::$name => $advice),* }
+            }
+        }
+    };
+}
+
+errors! {
+    // 0xFFFF_xxxx: codes of the GlobalPlatform TEE Internal Core API, table 3-1, with its meaning.
+
+    /// A defect on our side; the call had no effect.
+    Internal = 0xFFFF_0000, "the trusted app failed on its own account; please report it";
+    /// The caller's identity has no right to this service or method.
+    AccessDenied = 0xFFFF_0001, "this user or group is not admitted by the platform's policy";
+    /// The request is malformed: wrong parameter types, length, encoding, or trailing bytes.
+    BadParameters = 0xFFFF_0006, "the request is malformed; client and trusted app may differ in version";
+    /// The method does not exist in this service.
+    UnknownMethod = 0xFFFF_000A, "the trusted app does not know this method; it may be older than the client";
+    /// The trusted app has no memory left for this.
+    OutOfMemory = 0xFFFF_000C, "the TEE is out of memory; close other sessions and try again";
+    /// Something else is in progress; nothing was changed.
+    Busy = 0xFFFF_000D, "another operation is in progress; finish or cancel it first";
+    /// The reply buffer is shorter than the method's longest reply; nothing was changed.
+    ShortBuffer = 0xFFFF_0010, "the reply buffer is too short for this method";
+    /// A peer trusted app died during the call.
+    PeerDead = 0xFFFF_3024, "the trusted app stopped; open a new session";
+
+    // 0x8054_01xx: sessions and policy.
+
+    /// This caller holds as many sessions as its policy rule allows.
+    QuotaExceeded = 0x8054_0101, "too many sessions of this caller are open; close one";
+    /// A call between trusted apps that the table of edges does not hold.
+    EdgeForbidden = 0x8054_0102, "trusted apps may not call each other this way";
+    /// The epoch named is over: the supervisor has started again since.
+    StaleEpoch = 0x8054_0103, "the supervisor restarted; register the session again";
+    /// The policy document is not valid JSON of the expected shape, or beyond a limit.
+    PolicyMalformed = 0x8054_0104, "the policy document is malformed or too large";
+    /// The policy is not signed by the platform key.
+    PolicySignature = 0x8054_0105, "the policy is not signed by this platform's key";
+    /// The policy's version is not above the installed one.
+    PolicyRollback = 0x8054_0106, "a policy of the same or a higher version is installed already";
+
+    // 0x8054_02xx: provisioning.
+
+    /// No challenge is outstanding: it was never drawn, was used, or the TA restarted.
+    NoChallenge = 0x8054_0201, "ask for a fresh challenge and have the document made for it";
+    /// The sealed package is not valid JSON of the expected shape.
+    PackageMalformed = 0x8054_0202, "the sealed package is malformed";
+    /// The provider's certificate does not chain to the trust root of this TA.
+    CertificateInvalid = 0x8054_0203, "the provider's certificate is not signed by this TA's trust root";
+    /// The provider's signature does not fit the document.
+    SignatureInvalid = 0x8054_0204, "the document was altered, or signed by somebody else";
+    /// The document was made for another challenge.
+    WrongChallenge = 0x8054_0205, "the document was made for another challenge; a document opens once";
+    /// The package does not open with this TA's key.
+    SealInvalid = 0x8054_0206, "the package was not sealed for this trusted app";
+    /// The opened profile breaks a rule of the card application.
+    ProfileInvalid = 0x8054_0207, "the card profile inside the package is not acceptable";
+    /// The card is there already with this or a newer key version.
+    KeyVersionNotNewer = 0x8054_0208, "the card exists; a re-issue needs a newer key version";
+    /// No free place for another card.
+    CardStoreFull = 0x8054_0209, "the card store is full; delete a card first";
+    /// The card belongs to another provider.
+    WrongProvider = 0x8054_020A, "the card belongs to another provider";
+
+    // 0x8054_03xx: cards and taps.
+
+    /// No card has this id.
+    UnknownCard = 0x8054_0301, "no such card; `tapvault card list` shows what is there";
+    /// The card's stored record is damaged.
+    CardDamaged = 0x8054_0302, "the card's stored record is damaged; ask the provider to issue it again";
+    /// The key version has used up its application transaction counter.
+    AtcExhausted = 0x8054_0303, "this card has used all its transactions; ask the provider for a new key";
+
+    // 0x8054_04xx: PIN.
+
+    /// The PIN is locked: no record, a damaged record, or no tries left.
+    PinLocked = 0x8054_0401, "the PIN is locked; the provider's enrolment ticket sets it anew";
+    /// A PIN is set already; an enrolment ticket does not replace it.
+    PinAlreadySet = 0x8054_0402, "a PIN is set; change it, or ask the provider for a reset ticket";
+    /// Not 4 to 12 decimal digits.
+    PinFormat = 0x8054_0403, "a PIN has 4 to 12 decimal digits";
+    /// No entry with this number is open, or it has expired.
+    NoEntry = 0x8054_0404, "the PIN entry is over; begin again";
+    /// No verification fits: none was made, it was used, or it expired.
+    NoVerification = 0x8054_0405, "verify the PIN for this card first";
+    /// The ticket was not issued by this provider for this challenge and purpose.
+    TicketInvalid = 0x8054_0406, "the enrolment ticket is not valid; ask the provider for one made for a fresh challenge";
+
+    // 0x8054_05xx: storage.
+
+    /// The TEE's storage failed.
+    StorageFailed = 0x8054_0501, "the TEE's storage failed; check tee-supplicant and free disk space";
+    /// No space in the TEE's storage.
+    StorageFull = 0x8054_0502, "the TEE's storage is full";
+    /// Stored state is damaged.
+    StateCorrupt = 0x8054_0503, "stored state is damaged";
+}
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} (0x{:08X})", self.advice(), self.code())
+    }
+}
+
+impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use std::collections::BTreeSet;
+
+    /// Codes are promises: this list changes only by additions.
+    #[test]
+    fn every_error_has_one_stable_code() {
+        let codes: std::vec::Vec<u32> = Error::ALL.iter().map(|e| e.code()).collect();
+        assert_eq!(
+            codes,
+            [
+                0xFFFF_0000,
+                0xFFFF_0001,
+                0xFFFF_0006,
+                0xFFFF_000A,
+                0xFFFF_000C,
+                0xFFFF_000D,
+                0xFFFF_0010,
+                0xFFFF_3024,
+                0x8054_0101,
+                0x8054_0102,
+                0x8054_0103,
+                0x8054_0104,
+                0x8054_0105,
+                0x8054_0106,
+                0x8054_0201,
+                0x8054_0202,
+                0x8054_0203,
+                0x8054_0204,
+                0x8054_0205,
+                0x8054_0206,
+                0x8054_0207,
+                0x8054_0208,
+                0x8054_0209,
+                0x8054_020A,
+                0x8054_0301,
+                0x8054_0302,
+                0x8054_0303,
+                0x8054_0401,
+                0x8054_0402,
+                0x8054_0403,
+                0x8054_0404,
+                0x8054_0405,
+                0x8054_0406,
+                0x8054_0501,
+                0x8054_0502,
+                0x8054_0503,
+            ]
+        );
+    }
+
+    #[test]
+    fn every_error_survives_the_boundary_and_says_what_to_do() {
+        let mut seen = BTreeSet::new();
+        for error in Error::ALL {
+            assert!(seen.insert(error.code()), "{error:?} shares a code");
+            assert_eq!(Error::from_code(error.code()), Some(*error));
+            assert!(error.advice().len() > 10, "{error:?} gives no advice");
+        }
+        assert_eq!(Error::from_code(0), None, "TEE_SUCCESS is no error");
+    }
+}

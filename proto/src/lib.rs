@@ -1,0 +1,32 @@
+//! Everything that crosses a boundary of TapVault, written down once.
+//!
+//! * [`service`]: the services, their methods and who may call them; [`card`], [`pin`] and
+//!   [`supervisor`] hold one table each that pairs method id, request and reply.
+//! * [`wire`]: the binary codec of those messages. Fixed-width big-endian integers, length-prefixed
+//!   byte strings, nothing optional in the framing, trailing bytes refused.
+//! * [`error`]: every failure a trusted app can report, with its stable 32-bit code.
+//! * [`emv`]: BER-TLV, APDUs, and the one contactless state machine that client and trusted app share.
+//! * [`document`]: JSON documents (sealed card package, what a wallet may display).
+//!
+//! Every byte decoded here may come from an attacker: decoding never panics, never allocates, and
+//! copies what it keeps.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod card;
+pub mod document;
+pub mod emv;
+pub mod error;
+pub mod id;
+pub mod pin;
+pub mod service;
+pub mod supervisor;
+pub mod wire;
+
+pub use error::Error;
+
+/// Version of the messages in this crate; a client refuses a trusted app that reports another one.
+pub const PROTOCOL_VERSION: u16 = 1;

@@ -1,0 +1,343 @@
+//! The PIN service: enrolment, entry, verification. The PIN here is the *wallet PIN* (CDCVM); one
+//! record per provider, so that no provider can set the PIN that guards another's cards.
+
+use crate::{
+    Error,
+    id::{CardId, ProviderId},
+    wire::{Reader, Wire, Writer},
+};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Fewest digits of a PIN (ISO 9564-1, 8.1).
+pub const MIN_PIN: usize = 4;
+/// Most digits of a PIN (ISO 9564-1, 8.1).
+pub const MAX_PIN: usize = 12;
+/// Comparisons allowed before the PIN locks.
+pub const TRY_LIMIT: u8 = 3;
+/// Life of an entry, and of a verification after it, in milliseconds.
+pub const VERIFICATION_LIFE_MS: u64 = 60_000;
+
+/// 4 to 12 decimal digits, wiped when dropped. On the wire: a length byte and `MAX_PIN` bytes, so
+/// that the frame's length does not tell the number of digits.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Pin {
+    digits: [u8; MAX_PIN],
+    len: u8,
+}
+
+impl Pin {
+    /// A PIN from ASCII digits.
+    ///
+    /// # Errors
+    /// [`Error::PinFormat`] unless there are 4 to 12 ASCII digits and nothing else.
+    pub fn from_ascii(ascii: &[u8]) -> Result<Self, Error> {
+        let mut pin = Self {
+            digits: [0; MAX_PIN],
+            len: 0,
+        };
+        if ascii.len() < MIN_PIN || !ascii.iter().all(u8::is_ascii_digit) {
+            return Err(Error::PinFormat);
+        }
+        pin.digits
+            .get_mut(..ascii.len())
+            .ok_or(Error::PinFormat)?
+            .copy_from_slice(ascii);
+        pin.len = u8::try_from(ascii.len()).map_err(|_| Error::PinFormat)?;
+        Ok(pin)
+    }
+
+    /// The padded digits and their count: 13 bytes, the same number for every PIN.
+    #[must_use]
+    pub fn expose(&self) -> (&[u8; MAX_PIN], u8) {
+        (&self.digits, self.len)
+    }
+}
+
+impl Wire for Pin {
+    const MAX: usize = 1 + MAX_PIN;
+    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+        self.len.encode(out)?;
+        self.digits.encode(out)
+    }
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
+        let len = usize::from(u8::decode(input)?);
+        let field = input.take(MAX_PIN)?;
+        let (digits, padding) = field.split_at_checked(len).ok_or(Error::PinFormat)?;
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(Error::PinFormat);
+        }
+        Self::from_ascii(digits)
+    }
+}
+
+crate::code! {
+    /// What a ticket allows.
+    TicketPurpose {
+        /// Set a PIN where no intact record exists.
+        Enrol = 1,
+        /// Set a PIN in place of whatever is there.
+        Reset = 2,
+    }
+}
+crate::code! {
+    /// State of a PIN record.
+    PinState {
+        /// Ready to be verified.
+        Set = 1,
+        /// No tries left.
+        Locked = 2,
+        /// No intact record: never enrolled, wiped or damaged. Counts as locked.
+        Missing = 3,
+    }
+}
+crate::code! {
+    /// Outcome of a comparison.
+    Verdict {
+        /// The PIN is right; [`FinishRequest`] makes the result durable.
+        Accepted = 1,
+        /// The PIN is wrong; the try is spent.
+        Wrong = 2,
+    }
+}
+crate::code! {
+    /// How the holder was verified.
+    VerificationMethod {
+        /// Wallet PIN, compared in the PIN trusted app.
+        WalletPin = 1,
+    }
+}
+
+crate::message! {
+    /// A provider's key, certified under the trust root.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ProviderCertificate {
+        /// The provider.
+        provider: ProviderId,
+        /// Its P-256 key, SEC 1 uncompressed.
+        key: [u8; 65],
+        /// ECDSA P-256 / SHA-256 by the trust root over [`Self::signed_bytes`], `r‖s`.
+        signature: [u8; 64],
+    }
+}
+
+impl ProviderCertificate {
+    /// What the trust root signs: a domain label, the provider's id and key.
+    #[must_use]
+    pub fn signed_bytes(&self) -> [u8; 105] {
+        concat(b"tapvault provider cert 1", &[&self.provider.0, &self.key])
+    }
+}
+
+crate::message! {
+    /// A provider's permission to set a first PIN, or a new one in place of a lost one.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    EnrolmentTicket {
+        /// The provider's certificate.
+        certificate: ProviderCertificate,
+        /// What it allows.
+        purpose: TicketPurpose,
+        /// The challenge drawn by the PIN trusted app; good once, in this run of it.
+        challenge: [u8; 32],
+        /// ECDSA P-256 / SHA-256 by the provider over [`Self::signed_bytes`], `r‖s`.
+        signature: [u8; 64],
+    }
+}
+
+impl EnrolmentTicket {
+    /// What the provider signs: a domain label, its id, the purpose and the challenge.
+    #[must_use]
+    pub fn signed_bytes(&self) -> [u8; 73] {
+        concat(
+            b"tapvault enrol ticket  1",
+            &[
+                &self.certificate.provider.0,
+                &[self.purpose as u8],
+                &self.challenge,
+            ],
+        )
+    }
+}
+
+/// Label and parts one after the other; what is longer than `N` bytes is cut, what is shorter is
+/// zero-filled: the callers' lengths are constants, and a test walks them.
+pub(crate) fn concat<const N: usize>(label: &[u8], parts: &[&[u8]]) -> [u8; N] {
+    let mut out = [0; N];
+    let bytes = label
+        .iter()
+        .chain(parts.iter().flat_map(|part| part.iter()));
+    for (slot, byte) in out.iter_mut().zip(bytes) {
+        *slot = *byte;
+    }
+    out
+}
+
+crate::message! {
+    /// Asks for the version.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    StatusRequest {}
+}
+crate::message! {
+    /// The service's version.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    StatusReply {
+        /// [`crate::PROTOCOL_VERSION`] of the trusted app.
+        protocol: u16,
+    }
+}
+crate::message! {
+    /// Asks for a record's state.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    PinStateRequest {
+        /// Whose PIN.
+        provider: ProviderId,
+    }
+}
+crate::message! {
+    /// A record's state.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    PinStateReply {
+        /// State.
+        state: PinState,
+        /// Comparisons left.
+        tries_left: u8,
+    }
+}
+crate::message! {
+    /// Draws the challenge for a ticket; replaces an earlier one.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ChallengeRequest {}
+}
+crate::message! {
+    /// The challenge.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ChallengeReply {
+        /// 32 random bytes, good for one ticket.
+        challenge: [u8; 32],
+    }
+}
+crate::message! {
+    /// Begins to set a PIN.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    BeginSetRequest {
+        /// The provider's permission.
+        ticket: EnrolmentTicket,
+    }
+}
+crate::message! {
+    /// Begins to verify the PIN for one payment: *armed*.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    BeginVerifyRequest {
+        /// Whose PIN.
+        provider: ProviderId,
+        /// The one card that may use it.
+        card: CardId,
+        /// Most that may be paid, in minor units of `currency`.
+        ceiling: u64,
+        /// ISO 4217 numeric code, as in tag 5F2A: `0x0156` is CNY.
+        currency: u16,
+    }
+}
+crate::message! {
+    /// Begins to change the PIN.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    BeginChangeRequest {
+        /// Whose PIN.
+        provider: ProviderId,
+    }
+}
+crate::message! {
+    /// An entry is open.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    EntryReply {
+        /// Names the entry; never used twice in one run.
+        entry: u32,
+        /// Comparisons left should this one fail.
+        tries_left: u8,
+    }
+}
+crate::message! {
+    /// The digits, in clear, from the insecure test pad: the normal world sees them.
+    SubmitInsecureRequest {
+        /// From [`EntryReply`].
+        entry: u32,
+        /// The PIN; the present one where it is changed.
+        pin: Pin,
+        /// The new PIN where it is changed.
+        new_pin: Option<Pin>,
+    }
+}
+crate::message! {
+    /// The outcome.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    SubmitReply {
+        /// Right or wrong.
+        verdict: Verdict,
+        /// Comparisons left.
+        tries_left: u8,
+    }
+}
+crate::message! {
+    /// Makes the outcome durable: the new PIN stored, or the tries restored.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    FinishRequest {
+        /// From [`EntryReply`].
+        entry: u32,
+    }
+}
+crate::message! {
+    /// The outcome is stored.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    FinishReply {
+        /// Comparisons left.
+        tries_left: u8,
+    }
+}
+crate::message! {
+    /// The card trusted app takes a verification; it exists once.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TakeVerificationRequest {
+        /// The card's provider.
+        provider: ProviderId,
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// The holder was verified for one payment by one card.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    TakeVerificationReply {
+        /// How.
+        method: VerificationMethod,
+        /// Most that may be paid, in minor units.
+        ceiling: u64,
+        /// ISO 4217 numeric code.
+        currency: u16,
+        /// Milliseconds until it expires.
+        remaining_ms: u64,
+    }
+}
+
+crate::service! {
+    Pin,
+    /// What the PIN trusted app does.
+    trait PinService {
+        /// Version.
+        0x0001 status(StatusRequest) -> StatusReply, needs NONE;
+        /// State of a provider's PIN.
+        0x0101 pin_state(PinStateRequest) -> PinStateReply, needs WALLET;
+        /// Draws the challenge for an enrolment ticket.
+        0x0102 challenge(ChallengeRequest) -> ChallengeReply, needs WALLET;
+        /// Begins to set a PIN with a ticket.
+        0x0110 begin_set(BeginSetRequest) -> EntryReply, needs WALLET;
+        /// Begins to verify; the try counter is lowered in storage before this returns.
+        0x0111 begin_verify(BeginVerifyRequest) -> EntryReply, needs WALLET;
+        /// Begins to change; the try counter is lowered in storage before this returns.
+        0x0112 begin_change(BeginChangeRequest) -> EntryReply, needs WALLET;
+        /// Submits the digits in clear and compares, in memory only.
+        0x0120 submit_insecure(SubmitInsecureRequest) -> SubmitReply, needs WALLET;
+        /// Stores the outcome.
+        0x0121 finish(FinishRequest) -> FinishReply, needs WALLET;
+        /// Hands a verification to the card trusted app.
+        0x0201 take_verification(TakeVerificationRequest) -> TakeVerificationReply, needs PEER;
+    }
+}
