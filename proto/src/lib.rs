@@ -22,6 +22,7 @@ pub mod emv;
 pub mod error;
 pub mod id;
 pub mod pin;
+pub mod profile;
 pub mod service;
 pub mod supervisor;
 pub mod wire;

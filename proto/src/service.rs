@@ -156,7 +156,29 @@ pub struct MethodInfo {
     pub max_reply: usize,
 }
 
-/// The longest request of a table in bytes.
+/// Puts the protocol version in front of an encoded request; returns the length in bytes.
+///
+/// # Errors
+/// [`Error::ShortBuffer`] when `out` is too short; `1 + R::MAX` bytes are enough.
+pub fn encode_request<R: Request>(request: &R, out: &mut [u8]) -> Result<usize, Error> {
+    let mut writer = crate::wire::Writer::new(out);
+    (crate::PROTOCOL_VERSION as u8).encode(&mut writer)?;
+    request.encode(&mut writer)?;
+    Ok(writer.len())
+}
+
+/// Takes the protocol version off a received request.
+///
+/// # Errors
+/// [`Error::BadParameters`] for an empty request or another version.
+pub fn strip_version(request: &[u8]) -> Result<&[u8], Error> {
+    match request {
+        [version, rest @ ..] if u16::from(*version) == crate::PROTOCOL_VERSION => Ok(rest),
+        _ => Err(Error::BadParameters),
+    }
+}
+
+/// The longest request of a table in bytes, without the version byte in front.
 #[must_use]
 pub const fn max_request(methods: &[MethodInfo]) -> usize {
     let mut max = 0;
@@ -239,7 +261,7 @@ macro_rules! service {
                         if reply.len() < <$reply as $crate::wire::Wire>::MAX {
                             return Err($crate::Error::ShortBuffer);
                         }
-                        let request = $crate::wire::decode_exact::<$request>(request)?;
+                        let request = $crate::wire::decode_exact::<$request>($crate::service::strip_version(request)?)?;
                         $crate::wire::encode_into(&self.$name(request)?, reply)
                     })*
                     _ => Err($crate::Error::UnknownMethod),

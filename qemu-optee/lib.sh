@@ -1,0 +1,48 @@
+# Shared by the scripts of this folder: paths, progress, locking. Sourced, not run.
+# shellcheck shell=bash disable=SC2034
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${TAPVAULT_CACHE:-$ROOT/.cache/qemu-optee}
+HERE=$ROOT/qemu-optee
+
+# The suite that holds OP-TEE 4.5, a Rust for arm64 and QEMU 10 (facts: Debian 13).
+SUITE=trixie
+
+say() { printf '\033[1m[%4ds]\033[0m %s\n' "$SECONDS" "$*" >&2; }
+die() { printf 'error: %s\n' "$1" >&2; shift; for line in "$@"; do printf '  %s\n' "$line" >&2; done; exit 1; }
+
+# key FILE...: a short hash of the files' contents, the cache key of what is made from them.
+key() { cat "$@" | sha256sum | cut -c1-12; }
+
+packages() { sed -n "/^\[$1\]/,/^\[/{/^\[/d;/^#/d;/^$/d;p}" "$HERE/packages.txt"; }
+
+BUILD_ROOT=$CACHE/root-$(key "$HERE/packages.txt" "$HERE/build-root")
+# Where things are inside the build root; with TAPVAULT_NATIVE_ROOT=/ (Dockerfile) the system itself.
+if [ -n "${TAPVAULT_NATIVE_ROOT:-}" ]; then BUILD_ROOT=; fi
+DATA=${BUILD_ROOT:-}/opt/tapvault
+DEV_KIT=/opt/tapvault/optee/usr/lib/optee-os/export-ta_arm64
+CLIENT_EXPORT=/opt/tapvault/client
+EMPTY_LIBS=/opt/tapvault/empty-libs
+
+need_root() {
+    [ "$(id -u)" = 0 ] || die "this needs root: the build root is entered with chroot" \
+        "run it with sudo, or use qemu-optee/Dockerfile on another system"
+}
+
+# progress LABEL CMD...: runs CMD with its output in a log; shows that it is alive; on failure the end of the log.
+progress() {
+    local label=$1 log; shift
+    mkdir -p "$CACHE/log"; log=$CACHE/log/$(tr -c 'a-zA-Z0-9\n' - <<<"$label").log
+    say "$label"
+    "$@" >"$log" 2>&1 &
+    local pid=$!
+    if [ -t 2 ]; then
+        while kill -0 $pid 2>/dev/null; do printf '\r  %s lines of log ' "$(wc -l <"$log")" >&2; read -rt 1 <> <(:) || :; done
+        printf '\r\033[K' >&2
+    fi
+    wait $pid || { tail -n 25 "$log" >&2; die "$label failed" "the whole log: $log"; }
+}
+
+# exclusive NAME: one run at a time makes the thing NAME.
+exclusive() { mkdir -p "$CACHE"; exec 9>"$CACHE/$1.lock"; flock 9; }
