@@ -21,7 +21,7 @@ BUILD_ROOT=$CACHE/root-$(key "$HERE/packages.txt" "$HERE/build-root")
 # Where things are inside the build root; with TAPVAULT_NATIVE_ROOT=/ (Dockerfile) the system itself.
 if [ -n "${TAPVAULT_NATIVE_ROOT:-}" ]; then BUILD_ROOT=; fi
 DATA=${BUILD_ROOT:-}/opt/tapvault
-DEV_KIT=/opt/tapvault/optee/usr/lib/optee-os/export-ta_arm64
+DEV_KIT=/opt/tapvault/optee/usr/lib/optee-os-dev/vexpress-qemu_armv8a
 CLIENT_EXPORT=/opt/tapvault/client
 EMPTY_LIBS=/opt/tapvault/empty-libs
 
@@ -46,3 +46,9 @@ progress() {
 
 # exclusive NAME: one run at a time makes the thing NAME.
 exclusive() { mkdir -p "$CACHE"; exec 9>"$CACHE/$1.lock"; flock 9; }
+
+# The machine, the same for the device tree dump and the run.
+MACHINE=virt,secure=on,gic-version=3
+CPU=cortex-a57
+MEMORY=1024
+IMAGE=$CACHE/image-$(key "$HERE/packages.txt" "$HERE/build-root" "$HERE/image" "$HERE/guest/init" "$HERE/powercut/powercut.c" "$HERE/lib.sh")

@@ -76,10 +76,7 @@ impl PackageHeader {
     /// The HPKE `info`: a domain label, challenge, card and provider; 88 bytes.
     #[must_use]
     pub fn info(&self) -> [u8; 88] {
-        concat(
-            b"tapvault card package  1",
-            &[&self.challenge, &self.card.0, &self.provider.0],
-        )
+        concat(b"tapvault card package  1", &[&self.challenge, &self.card.0, &self.provider.0])
     }
 
     /// What the provider signs: [`Self::info`], the SHA-256 of encapsulated key and ciphertext.
@@ -102,9 +99,7 @@ impl SealedPackage {
         let provider = ProviderId(unhex(&document.provider)?);
         let text = document.ciphertext.as_bytes();
         let mut ciphertext = Vec::new();
-        ciphertext
-            .resize(text.len() / 2, 0)
-            .map_err(|_| Error::PackageMalformed)?;
+        ciphertext.resize(text.len() / 2, 0).map_err(|_| Error::PackageMalformed)?;
         unhex_into(text, &mut ciphertext)?;
         Ok(Package {
             certificate: ProviderCertificate {
@@ -169,11 +164,7 @@ pub struct CardDisplay {
 pub fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Error> {
     let (value, used) = serde_json_core::from_slice(json).map_err(|_| Error::PackageMalformed)?;
     let rest = json.get(used..).unwrap_or_default();
-    if rest.iter().all(u8::is_ascii_whitespace) {
-        Ok(value)
-    } else {
-        Err(Error::PackageMalformed)
-    }
+    if rest.iter().all(u8::is_ascii_whitespace) { Ok(value) } else { Err(Error::PackageMalformed) }
 }
 
 /// Writes `value` as JSON.
@@ -189,9 +180,8 @@ pub fn to_json<T: Serialize, const N: usize>(value: &T) -> Result<Vec<u8, N>, Er
 /// # Errors
 /// [`Error::Internal`] when the text does not fit in `N` characters.
 pub fn hex<const N: usize>(bytes: &[u8]) -> Result<Hex<N>, Error> {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let mut text = String::new();
     for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]) {
         let digit = DIGITS.get(usize::from(nibble)).ok_or(Error::Internal)?;

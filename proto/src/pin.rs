@@ -31,17 +31,11 @@ impl Pin {
     /// # Errors
     /// [`Error::PinFormat`] unless there are 4 to 12 ASCII digits and nothing else.
     pub fn from_ascii(ascii: &[u8]) -> Result<Self, Error> {
-        let mut pin = Self {
-            digits: [0; MAX_PIN],
-            len: 0,
-        };
+        let mut pin = Self { digits: [0; MAX_PIN], len: 0 };
         if ascii.len() < MIN_PIN || !ascii.iter().all(u8::is_ascii_digit) {
             return Err(Error::PinFormat);
         }
-        pin.digits
-            .get_mut(..ascii.len())
-            .ok_or(Error::PinFormat)?
-            .copy_from_slice(ascii);
+        pin.digits.get_mut(..ascii.len()).ok_or(Error::PinFormat)?.copy_from_slice(ascii);
         pin.len = u8::try_from(ascii.len()).map_err(|_| Error::PinFormat)?;
         Ok(pin)
     }
@@ -149,11 +143,7 @@ impl EnrolmentTicket {
     pub fn signed_bytes(&self) -> [u8; 73] {
         concat(
             b"tapvault enrol ticket  1",
-            &[
-                &self.certificate.provider.0,
-                &[self.purpose as u8],
-                &self.challenge,
-            ],
+            &[&self.certificate.provider.0, &[self.purpose as u8], &self.challenge],
         )
     }
 }
@@ -162,9 +152,7 @@ impl EnrolmentTicket {
 /// zero-filled: the callers' lengths are constants, and a test walks them.
 pub(crate) fn concat<const N: usize>(label: &[u8], parts: &[&[u8]]) -> [u8; N] {
     let mut out = [0; N];
-    let bytes = label
-        .iter()
-        .chain(parts.iter().flat_map(|part| part.iter()));
+    let bytes = label.iter().chain(parts.iter().flat_map(|part| part.iter()));
     for (slot, byte) in out.iter_mut().zip(bytes) {
         *slot = *byte;
     }

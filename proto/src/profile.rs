@@ -89,7 +89,9 @@ impl CardProfile {
     /// # Errors
     /// [`Error::ProfileInvalid`].
     pub fn check(&self) -> Result<(), Error> {
-        let printable = |text: &[u8]| text.iter().all(|byte| (0x20..0x7F).contains(byte) && *byte != b'"' && *byte != b'\\');
+        let printable = |text: &[u8]| {
+            text.iter().all(|byte| (0x20..0x7F).contains(byte) && *byte != b'"' && *byte != b'\\')
+        };
         let holds = self.format == Self::FORMAT
             && self.key_version > 0
             && self.aid.as_slice() == AID_UNIONPAY_DEBIT
@@ -109,7 +111,8 @@ impl CardProfile {
     pub fn expiry(&self) -> Option<[u8; 2]> {
         let mut nibbles = self.track2.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
         let token = nibbles.by_ref().take_while(|nibble| *nibble < 10).count();
-        let separated = self.track2.get(token / 2).map(|byte| if token % 2 == 0 { byte >> 4 } else { byte & 0x0F });
+        let separated =
+            self.track2.get(token / 2).map(|byte| if token % 2 == 0 { byte >> 4 } else { byte & 0x0F });
         let mut digit = || nibbles.next().filter(|nibble| *nibble < 10);
         let expiry = [digit()? << 4 | digit()?, digit()? << 4 | digit()?];
         ((13..=19).contains(&token) && separated == Some(0x0D)).then_some(expiry)

@@ -23,17 +23,11 @@ impl Service {
     pub const fn uuid(self) -> Uuid {
         match self {
             // 7a9d1c7e-3f3a-4d0b-9a55-1f0c5f5e0001
-            Service::Supervisor => {
-                Uuid(*b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\x01")
-            }
+            Service::Supervisor => Uuid(*b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\x01"),
             // 7a9d1c7e-3f3a-4d0b-9a55-1f0c5f5e0002
-            Service::Pin => {
-                Uuid(*b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\x02")
-            }
+            Service::Pin => Uuid(*b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\x02"),
             // 7a9d1c7e-3f3a-4d0b-9a55-1f0c5f5e0003
-            Service::Card => {
-                Uuid(*b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\x03")
-            }
+            Service::Card => Uuid(*b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\x03"),
         }
     }
 
@@ -77,10 +71,7 @@ impl Wire for Service {
     }
     fn decode(input: &mut crate::wire::Reader<'_>) -> Result<Self, Error> {
         let id = u8::decode(input)?;
-        Self::ALL
-            .into_iter()
-            .find(|service| *service as u8 == id)
-            .ok_or(Error::BadParameters)
+        Self::ALL.into_iter().find(|service| *service as u8 == id).ok_or(Error::BadParameters)
     }
 }
 

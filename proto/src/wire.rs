@@ -83,11 +83,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Error::BadParameters`] when bytes are left over.
     pub fn finish(self) -> Result<(), Error> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::BadParameters)
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(Error::BadParameters) }
     }
 }
 
@@ -110,10 +106,7 @@ impl<'a> Writer<'a> {
     /// [`Error::ShortBuffer`] when they do not fit.
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let end = self.at.checked_add(bytes.len()).ok_or(Error::ShortBuffer)?;
-        self.out
-            .get_mut(self.at..end)
-            .ok_or(Error::ShortBuffer)?
-            .copy_from_slice(bytes);
+        self.out.get_mut(self.at..end).ok_or(Error::ShortBuffer)?.copy_from_slice(bytes);
         self.at = end;
         Ok(())
     }
@@ -173,18 +166,14 @@ impl<const N: usize> Wire for [u8; N] {
 impl<T: Wire, const N: usize> Wire for Vec<T, N> {
     const MAX: usize = 2 + N * T::MAX;
     fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
-        u16::try_from(self.len())
-            .map_err(|_| Error::ShortBuffer)?
-            .encode(out)?;
+        u16::try_from(self.len()).map_err(|_| Error::ShortBuffer)?.encode(out)?;
         self.iter().try_for_each(|item| item.encode(out))
     }
     fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
         let count = u16::decode(input)?;
         let mut items = Vec::new();
         for _ in 0..count {
-            items
-                .push(T::decode(input)?)
-                .map_err(|_| Error::BadParameters)?;
+            items.push(T::decode(input)?).map_err(|_| Error::BadParameters)?;
         }
         Ok(items)
     }
@@ -197,11 +186,7 @@ impl<T: Wire> Wire for Option<T> {
         self.as_ref().map_or(Ok(()), |value| value.encode(out))
     }
     fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
-        if bool::decode(input)? {
-            T::decode(input).map(Some)
-        } else {
-            Ok(None)
-        }
+        if bool::decode(input)? { T::decode(input).map(Some) } else { Ok(None) }
     }
 }
 

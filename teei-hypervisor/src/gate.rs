@@ -48,7 +48,12 @@ impl Gate {
     /// # Errors
     /// [`Error::AccessDenied`], [`Error::QuotaExceeded`]; [`Error::OutOfMemory`] beyond
     /// [`MAX_SESSIONS`]; [`Error::PeerDead`] when the supervisor cannot be reached: no answer is no.
-    pub fn open(&mut self, supervisor: &mut impl Supervisor, number: u32, caller: Caller) -> Result<(), Error> {
+    pub fn open(
+        &mut self,
+        supervisor: &mut impl Supervisor,
+        number: u32,
+        caller: Caller,
+    ) -> Result<(), Error> {
         if self.sessions.is_full() {
             return Err(Error::OutOfMemory);
         }

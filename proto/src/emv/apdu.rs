@@ -92,9 +92,7 @@ impl Response {
     /// The status word's code.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.0
-            .last_chunk::<2>()
-            .map_or(0, |bytes| u16::from_be_bytes(*bytes))
+        self.0.last_chunk::<2>().map_or(0, |bytes| u16::from_be_bytes(*bytes))
     }
 
     fn finish(mut bytes: Vec<u8, MAX_RESPONSE>, status: StatusWord) -> Self {
@@ -141,13 +139,7 @@ impl<'a> Command<'a> {
                 _ => return Err(StatusWord::WrongLength),
             },
         };
-        Ok(Self {
-            cla: *cla,
-            ins: *ins,
-            p1: *p1,
-            p2: *p2,
-            data,
-        })
+        Ok(Self { cla: *cla, ins: *ins, p1: *p1, p2: *p2, data })
     }
 
     /// Builds the bytes, with Le = 00 at the end.

@@ -66,9 +66,7 @@ impl CardApplication {
     /// A card whose application is selected: how the trusted app re-checks a forwarded command.
     #[must_use]
     pub fn selected() -> Self {
-        Self {
-            state: State::Selected,
-        }
+        Self { state: State::Selected }
     }
 
     /// Answers one command. `gpo` is called for a well-formed GET PROCESSING OPTIONS and gives its
@@ -79,8 +77,7 @@ impl CardApplication {
         command: &[u8],
         gpo: impl FnOnce(&PdolData) -> Response,
     ) -> Response {
-        self.execute(answers, command, gpo)
-            .unwrap_or_else(Response::from)
+        self.execute(answers, command, gpo).unwrap_or_else(Response::from)
     }
 
     fn execute(
@@ -110,11 +107,7 @@ impl CardApplication {
         }
     }
 
-    fn select(
-        &mut self,
-        answers: &StaticAnswers,
-        command: &Command<'_>,
-    ) -> Result<Response, StatusWord> {
+    fn select(&mut self, answers: &StaticAnswers, command: &Command<'_>) -> Result<Response, StatusWord> {
         if command.p1 != 0x04 || !matches!(command.p2, 0x00 | 0x02) {
             return Err(StatusWord::WrongParameters);
         }
@@ -133,11 +126,7 @@ impl CardApplication {
         Err(StatusWord::NotFound)
     }
 
-    fn read_record(
-        &self,
-        answers: &StaticAnswers,
-        command: &Command<'_>,
-    ) -> Result<Response, StatusWord> {
+    fn read_record(&self, answers: &StaticAnswers, command: &Command<'_>) -> Result<Response, StatusWord> {
         let (number, sfi) = (command.p1, command.p2 >> 3);
         if number == 0 || command.p2 & 0x07 != 0x04 {
             return Err(StatusWord::WrongParameters);
@@ -148,12 +137,7 @@ impl CardApplication {
         if !answers.records.iter().any(|record| record.sfi == sfi) {
             return Err(StatusWord::NotFound);
         }
-        let record = answers
-            .records
-            .iter()
-            .find(|record| (record.sfi, record.number) == (sfi, number));
-        record
-            .map(|record| Response::ok(&record.data))
-            .ok_or(StatusWord::RecordNotFound)
+        let record = answers.records.iter().find(|record| (record.sfi, record.number) == (sfi, number));
+        record.map(|record| Response::ok(&record.data)).ok_or(StatusWord::RecordNotFound)
     }
 }

@@ -26,10 +26,7 @@ pub fn objects(bytes: &[u8]) -> Objects<'_> {
 /// The value of the first object with this tag on this level.
 #[must_use]
 pub fn find(bytes: &[u8], tag: u16) -> Option<&[u8]> {
-    objects(bytes)
-        .filter_map(Result::ok)
-        .find(|tlv| tlv.tag == tag)
-        .map(|tlv| tlv.value)
+    objects(bytes).filter_map(Result::ok).find(|tlv| tlv.tag == tag).map(|tlv| tlv.value)
 }
 
 impl<'a> Iterator for Objects<'a> {
@@ -58,9 +55,7 @@ fn parse(bytes: &[u8]) -> Result<(Tlv<'_>, &[u8]), Error> {
         [len, rest @ ..] if *len < 0x80 => (*len, rest),
         _ => return Err(Error::BadParameters),
     };
-    let (value, rest) = rest
-        .split_at_checked(usize::from(len))
-        .ok_or(Error::BadParameters)?;
+    let (value, rest) = rest.split_at_checked(usize::from(len)).ok_or(Error::BadParameters)?;
     Ok((Tlv { tag, value }, rest))
 }
 
@@ -94,29 +89,14 @@ mod tests {
         let read: StdVec<_> = objects(&body).map(Result::unwrap).collect();
         assert_eq!(
             read,
-            [
-                Tlv {
-                    tag: 0x82,
-                    value: &[0x7C, 0x00]
-                },
-                Tlv {
-                    tag: 0x9F36,
-                    value: &[0x0A, 0xDC]
-                }
-            ]
+            [Tlv { tag: 0x82, value: &[0x7C, 0x00] }, Tlv { tag: 0x9F36, value: &[0x0A, 0xDC] }]
         );
         assert_eq!(find(&body, 0x9F36), Some(&[0x0A, 0xDC][..]));
     }
 
     #[test]
     fn refuses_what_runs_past_the_end() {
-        for bad in [
-            &[0x82][..],
-            &[0x82, 2, 0],
-            &[0x9F],
-            &[0x9F, 0x81, 0x01],
-            &[0x82, 0x82, 0, 0],
-        ] {
+        for bad in [&[0x82][..], &[0x82, 2, 0], &[0x9F], &[0x9F, 0x81, 0x01], &[0x82, 0x82, 0, 0]] {
             assert!(objects(bad).any(|object| object.is_err()), "{bad:02X?}");
         }
     }

@@ -1,17 +1,12 @@
 //! The port: all that a trusted app asks of its TEE.
 //!
 //! Trusted-app logic is generic over [`Tee`] and never names OP-TEE. Two adapters implement it:
-//! [`optee`] over `optee-utee`, and [`host`] for tests and the simulated TEE, which protects nothing.
+//! `optee` over `optee-utee`, and one for tests and the simulated TEE, which protects nothing.
 //! [`conformance`] is the suite both must pass.
 #![no_std]
 #![cfg_attr(not(feature = "optee"), forbid(unsafe_code))]
 
-#[cfg(any(feature = "host", test))]
-extern crate std;
-
 pub mod conformance;
-#[cfg(any(feature = "host", test))]
-pub mod host;
 #[cfg(feature = "optee")]
 pub mod optee;
 

@@ -84,8 +84,7 @@ impl<A: TrustedApp<OpteeTee>> Instance<A> {
     /// # Errors
     /// `BadParameters` unless all four parameters are absent; otherwise what admission says.
     pub fn open(&self, params: &ParametersAny<'_>, session: &mut Session) -> optee_utee::Result<()> {
-        let (ParameterAny::None, ParameterAny::None, ParameterAny::None, ParameterAny::None) = params
-        else {
+        let (ParameterAny::None, ParameterAny::None, ParameterAny::None, ParameterAny::None) = params else {
             return Err(refusal(Error::BadParameters));
         };
         let opened = self.enter(|state| {

@@ -5,8 +5,8 @@ pub use entry::{Instance, Session};
 
 use crate::{Millis, StorageError, Tee};
 use optee_utee::{
-    DataFlag, ObjectStorageConstants, ParamIndex, PersistentObject, Random, TaSession,
-    TaSessionBuilder, TeeParams, Time, Uuid, Whence,
+    DataFlag, ObjectStorageConstants, ParamIndex, PersistentObject, Random, TaSession, TaSessionBuilder,
+    TeeParams, Time, Uuid, Whence,
 };
 use tapvault_proto::{Error, service::Service};
 use teei_hypervisor::edges;
@@ -60,9 +60,8 @@ impl Tee for OpteeTee {
     fn unique_key(&mut self, purpose: &[u8], key: &mut [u8; 32]) -> Result<(), Error> {
         let failed = |_| Error::Internal;
         let mut system = TaSessionBuilder::new(Uuid::from_bytes(SYSTEM_PTA)).build().map_err(failed)?;
-        let mut params = TeeParams::new()
-            .with_memref_in(ParamIndex::Arg0, purpose)
-            .with_memref_out(ParamIndex::Arg1, key);
+        let mut params =
+            TeeParams::new().with_memref_in(ParamIndex::Arg0, purpose).with_memref_out(ParamIndex::Arg1, key);
         system.invoke_command(DERIVE_TA_UNIQUE_KEY, &mut params).map_err(failed)
     }
 

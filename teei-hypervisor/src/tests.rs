@@ -1,0 +1,210 @@
+//! Claims about admission, policy and edges.
+
+use crate::{
+    edges,
+    gate::{Gate, Supervisor},
+    policy::Policy,
+    registry::{MAX_SESSIONS, Registry},
+    signature::PublicKey,
+};
+use p256::ecdsa::{Signature, SigningKey, signature::Signer};
+use std::{collections::BTreeSet, format, string::String, vec::Vec};
+use tapvault_proto::{
+    Error,
+    id::{Caller, Uuid, login},
+    service::{Rights, Service},
+    supervisor::{AdmitReply, AdmitRequest, ReleaseRequest},
+};
+
+const BOOT: Caller = Caller { login: login::GROUP, uuid: Uuid([0xB0; 16]) };
+const WALLET: Caller = Caller { login: login::GROUP, uuid: Uuid([0xA1; 16]) };
+const MALLORY: Caller = Caller { login: login::USER, uuid: Uuid([0xA1; 16]) };
+
+fn key() -> SigningKey {
+    SigningKey::from_slice(&[7; 32]).unwrap()
+}
+
+fn public() -> PublicKey {
+    PublicKey(key().verifying_key().to_sec1_point(false).as_bytes().try_into().unwrap())
+}
+
+fn document(version: u32, sessions: u16) -> String {
+    format!(
+        r#"{{"format":1,"version":{version},"rules":[{{"service":"card","login":"group","id":"{}","rights":["wallet"],"sessions":{sessions}}}]}}"#,
+        WALLET.uuid
+    )
+}
+
+fn sign(document: &str) -> [u8; 64] {
+    let signature: Signature = key().sign(document.as_bytes());
+    signature.to_bytes().into()
+}
+
+fn policy(version: u32, sessions: u16) -> Policy {
+    let document = document(version, sessions);
+    Policy::verify(document.as_bytes(), &sign(&document), &public()).unwrap()
+}
+
+/// A supervisor that can die.
+struct Lab {
+    registry: Registry,
+    dead: bool,
+}
+
+impl Lab {
+    fn new(epoch: u64) -> Self {
+        Self { registry: Registry::new(epoch, BOOT, policy(1, 2)), dead: false }
+    }
+}
+
+impl Supervisor for Lab {
+    fn admit(&mut self, request: &AdmitRequest) -> Result<AdmitReply, Error> {
+        if core::mem::take(&mut self.dead) {
+            *self = Lab::new(self.registry.epoch() + 1);
+            return Err(Error::PeerDead);
+        }
+        self.registry.admit(Service::Card, &request.caller, 1)
+    }
+    fn release(&mut self, request: &ReleaseRequest) -> Result<(), Error> {
+        self.registry.release(request, 1)
+    }
+}
+
+#[test]
+fn no_trusted_app_can_be_called_back() {
+    for start in Service::ALL {
+        let mut reached = BTreeSet::new();
+        let mut next = Vec::from([start]);
+        while let Some(caller) = next.pop() {
+            for callee in Service::ALL.into_iter().filter(|callee| edges::allows(caller, *callee)) {
+                assert_ne!(callee, start, "a call comes back to {start:?}");
+                if reached.insert(callee) {
+                    next.push(callee);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_is_admitted_without_a_policy() {
+    let registry = Registry::new(1, BOOT, Policy::default());
+    for service in Service::ALL {
+        assert_eq!(registry.grant(service, &WALLET), None);
+    }
+    assert_eq!(registry.grant(Service::Supervisor, &BOOT).unwrap().0, Rights::PLATFORM);
+    assert_eq!(registry.grant(Service::Card, &BOOT).unwrap().0, Rights::NONE);
+}
+
+#[test]
+fn the_same_id_under_another_login_is_another_caller() {
+    let mut registry = Registry::new(1, BOOT, policy(1, 2));
+    assert_eq!(registry.admit(Service::Card, &MALLORY, 1), Err(Error::AccessDenied));
+    assert_eq!(registry.admit(Service::Pin, &WALLET, 1), Err(Error::AccessDenied));
+    assert!(registry.admit(Service::Card, &WALLET, 1).is_ok());
+}
+
+#[test]
+fn a_quota_is_given_back_by_its_owner_only() {
+    let mut registry = Registry::new(1, BOOT, policy(1, 2));
+    let first = registry.admit(Service::Card, &WALLET, 1).unwrap();
+    registry.admit(Service::Card, &WALLET, 1).unwrap();
+    assert_eq!(registry.admit(Service::Card, &WALLET, 1), Err(Error::QuotaExceeded));
+
+    let release = ReleaseRequest { epoch: first.epoch, admission: first.admission };
+    assert_eq!(registry.release(&release, 2), Err(Error::StaleEpoch), "over another link");
+    let stale = ReleaseRequest { epoch: 0, ..release.clone() };
+    assert_eq!(registry.release(&stale, 1), Err(Error::StaleEpoch));
+    assert_eq!(registry.release(&release, 1), Ok(()));
+    assert_eq!(registry.release(&release, 1), Err(Error::StaleEpoch), "twice");
+    assert!(registry.admit(Service::Card, &WALLET, 1).is_ok());
+
+    registry.drop_link(1);
+    assert_eq!(registry.live_sessions(), 0);
+}
+
+#[test]
+fn all_sessions_together_are_bounded() {
+    let mut registry = Registry::new(1, BOOT, policy(1, u16::MAX));
+    for _ in 0..MAX_SESSIONS {
+        registry.admit(Service::Card, &WALLET, 1).unwrap();
+    }
+    assert_eq!(registry.admit(Service::Card, &WALLET, 1), Err(Error::OutOfMemory));
+}
+
+#[test]
+fn an_altered_or_foreign_policy_is_refused() {
+    let text = document(2, 2);
+    let signature = sign(&text);
+    for at in 0..text.len() {
+        let mut altered = Vec::from(text.as_bytes());
+        altered[at] ^= 1;
+        assert_eq!(Policy::verify(&altered, &signature, &public()), Err(Error::PolicySignature));
+    }
+    let foreign = SigningKey::from_slice(&[8; 32]).unwrap();
+    let forged: Signature = foreign.sign(text.as_bytes());
+    let forged: [u8; 64] = forged.to_bytes().into();
+    assert_eq!(Policy::verify(text.as_bytes(), &forged, &public()), Err(Error::PolicySignature));
+    let off_curve = PublicKey([4; 65]);
+    assert_eq!(Policy::verify(text.as_bytes(), &signature, &off_curve), Err(Error::PolicySignature));
+}
+
+#[test]
+fn a_signed_document_that_is_no_policy_is_refused() {
+    let rule = r#"{"service":"card","login":"group","id":"00000000000000000000000000000001","rights":["wallet"],"sessions":1}"#;
+    let wrap = |rules: &str| format!(r#"{{"format":1,"version":1,"rules":[{rules}]}}"#);
+    for bad in [
+        String::new(),
+        "{}".into(),
+        document(0, 1),
+        document(1, 1).replace("\"format\":1", "\"format\":2"),
+        document(1, 1).replace("\"rules\"", "\"extra\":1,\"rules\""),
+        document(1, 1) + "x",
+        wrap(&rule.replace("card", "vault")),
+        wrap(&rule.replace("group", "root")),
+        wrap(&rule.replace("wallet", "peer")),
+        wrap(&rule.replace("0001\"", "001\"")),
+        wrap(&format!("{rule},{rule}")),
+        wrap(&Vec::from([rule; 17]).join(",")),
+    ] {
+        let verdict = Policy::verify(bad.as_bytes(), &sign(&bad), &public());
+        assert_eq!(verdict, Err(Error::PolicyMalformed), "{bad}");
+    }
+    assert!(Policy::verify(wrap(rule).as_bytes(), &sign(&wrap(rule)), &public()).is_ok());
+}
+
+#[test]
+fn a_policy_never_goes_back() {
+    let mut registry = Registry::new(1, BOOT, policy(5, 1));
+    for version in [1, 4, 5] {
+        assert_eq!(registry.check_newer(&policy(version, 9)), Err(Error::PolicyRollback));
+    }
+    registry.check_newer(&policy(6, 9)).unwrap();
+    registry.replace_policy(policy(6, 9));
+    assert_eq!(registry.policy_version(), 6);
+}
+
+#[test]
+fn quotas_hold_across_a_restart_of_the_supervisor() {
+    let (mut lab, mut gate) = (Lab::new(1), Gate::default());
+    gate.open(&mut lab, 1, WALLET).unwrap();
+    lab.dead = true;
+    gate.open(&mut lab, 2, WALLET).unwrap();
+    assert_eq!(lab.registry.live_sessions(), 2, "the old session is known again");
+    assert_eq!(gate.open(&mut lab, 3, WALLET), Err(Error::QuotaExceeded));
+    gate.close(&mut lab, 1);
+    gate.close(&mut lab, 2);
+    assert_eq!(lab.registry.live_sessions(), 0);
+}
+
+#[test]
+fn a_session_the_new_supervisor_does_not_know_may_do_nothing() {
+    let (mut lab, mut gate) = (Lab::new(1), Gate::default());
+    gate.open(&mut lab, 1, WALLET).unwrap();
+    assert_eq!(gate.rights(1), Ok(Rights::WALLET));
+    lab.registry = Registry::new(2, BOOT, Policy::default());
+    gate.open(&mut lab, 2, BOOT).unwrap();
+    assert_eq!(gate.rights(1), Err(Error::AccessDenied));
+    assert_eq!(gate.rights(2), Ok(Rights::NONE));
+    assert_eq!(gate.rights(9), Err(Error::AccessDenied), "never opened");
+}
