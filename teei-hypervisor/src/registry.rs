@@ -13,6 +13,9 @@ use tapvault_proto::{
 pub const MAX_SESSIONS: usize = 64;
 /// Sessions the boot service may hold at one service.
 const BOOT_SESSIONS: u16 = 2;
+/// Sessions one trusted app may hold at another: the one it keeps, and that of an instance which died
+/// and is not yet cleared away.
+const PEER_SESSIONS: u16 = 2;
 
 /// One admitted session.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +85,7 @@ impl Registry {
     pub fn grant(&self, service: Service, caller: &Caller) -> Option<(Rights, u16)> {
         if caller.login == login::TRUSTED_APP {
             let peer = Service::by_uuid(caller.uuid)?;
-            return edges::allows(peer, service).then_some((Rights::PEER, 1));
+            return edges::allows(peer, service).then_some((Rights::PEER, PEER_SESSIONS));
         }
         if *caller == self.boot {
             let rights = if service == Service::Supervisor { Rights::PLATFORM } else { Rights::NONE };

@@ -83,6 +83,12 @@ impl Response {
         &self.0
     }
 
+    /// The bytes themselves.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8, MAX_RESPONSE> {
+        self.0
+    }
+
     /// The data without the status word.
     #[must_use]
     pub fn data(&self) -> &[u8] {

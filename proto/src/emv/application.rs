@@ -38,6 +38,14 @@ crate::message! {
     }
 }
 
+impl StaticAnswers {
+    /// No answers: for the trusted app, which re-checks the one command that is not static.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { ppse: Vec::new(), aid: Vec::new(), fci: Vec::new(), records: Vec::new() }
+    }
+}
+
 /// Where the terminal is in the flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {

@@ -21,6 +21,11 @@ impl Ttq {
     pub const fn qpboc(self) -> bool {
         self.0[0] & 0x20 != 0
     }
+    /// Byte 1 bit 4: the terminal is offline only.
+    #[must_use]
+    pub const fn offline_only(self) -> bool {
+        self.0[0] & 0x08 != 0
+    }
     /// Byte 1 bit 3: online PIN supported.
     #[must_use]
     pub const fn online_pin(self) -> bool {

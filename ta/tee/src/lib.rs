@@ -1,12 +1,17 @@
 //! The port: all that a trusted app asks of its TEE.
 //!
 //! Trusted-app logic is generic over [`Tee`] and never names OP-TEE. Two adapters implement it:
-//! `optee` over `optee-utee`, and one for tests and the simulated TEE, which protects nothing.
+//! `optee` over `optee-utee`, and `host` for tests and the simulated TEE, which protects nothing.
 //! [`conformance`] is the suite both must pass.
 #![no_std]
 #![cfg_attr(not(feature = "optee"), forbid(unsafe_code))]
 
+#[cfg(any(feature = "host", test))]
+extern crate std;
+
 pub mod conformance;
+#[cfg(any(feature = "host", test))]
+pub mod host;
 #[cfg(feature = "optee")]
 pub mod optee;
 
@@ -14,8 +19,10 @@ use tapvault_proto::{
     Error,
     id::Caller,
     service::{self, Request, Service},
+    supervisor::{AdmitReply, AdmitRequest, ReleaseRequest},
     wire,
 };
+use teei_hypervisor::gate::Supervisor;
 use zeroize::Zeroize;
 
 /// Longest name of a persistent object in bytes (`TEE_OBJECT_ID_MAX_LEN`).
@@ -141,6 +148,18 @@ pub trait Tee {
         out.zeroize();
         back.zeroize();
         reply
+    }
+}
+
+/// The supervisor as a service sees it through the port.
+pub struct PeerSupervisor<'a, T>(pub &'a mut T);
+
+impl<T: Tee> Supervisor for PeerSupervisor<'_, T> {
+    fn admit(&mut self, request: &AdmitRequest) -> Result<AdmitReply, Error> {
+        self.0.call(request)
+    }
+    fn release(&mut self, request: &ReleaseRequest) -> Result<(), Error> {
+        self.0.call(request).map(|_| ())
     }
 }
 

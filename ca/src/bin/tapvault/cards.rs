@@ -1,0 +1,93 @@
+//! `tapvault card`: provisioning and what a wallet may show.
+
+use crate::output::{Failure, Output, hex, id, read};
+use clap::Subcommand;
+use serde_json::json;
+use tapvault::{Transport, Wallet};
+use tapvault_proto::{
+    card::{CardEntry, CardState},
+    document::MAX_PACKAGE,
+    id::CardId,
+};
+
+/// Cards.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Draws the challenge for which a bank seals a package; a new one replaces it.
+    Challenge,
+    /// Installs the package a bank sealed for the last challenge; it opens once.
+    Add {
+        /// The package, JSON; - is standard input.
+        package: String,
+    },
+    /// Lists the cards.
+    List,
+    /// Shows one card.
+    Show {
+        /// The card's id.
+        #[arg(value_parser = id)]
+        card: [u8; 16],
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The trusted app's refusal, or a file's.
+pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Output) -> Result<(), Failure> {
+    match command {
+        Command::Challenge => {
+            let reply = wallet.card_challenge()?;
+            let (challenge, recipient) = (hex(&reply.challenge), hex(&reply.recipient));
+            output.show(
+                &json!({ "challenge": challenge, "recipient": recipient }),
+                &format!("challenge: {challenge}\nrecipient: {recipient}"),
+            );
+        }
+        Command::Add { package } => {
+            let card = wallet.add_card(&read(&package, MAX_PACKAGE as u64)?)?;
+            output.show(&json!({ "card": card.to_string() }), &format!("added card {card}"));
+        }
+        Command::List => {
+            let cards = wallet.cards()?;
+            let rows: Vec<_> = cards.iter().map(|entry| row(wallet, entry)).collect::<Result<_, _>>()?;
+            let text: Vec<_> = rows.iter().map(|(_, text)| text.as_str()).collect();
+            let text = if text.is_empty() { "no cards" } else { &text.join("\n") };
+            output.show(&rows.iter().map(|(value, _)| value.clone()).collect(), text);
+        }
+        Command::Show { card } => {
+            let display = wallet.show(CardId(card))?;
+            let value =
+                serde_json::to_value(&display).map_err(|error| Failure::Content(error.to_string()))?;
+            let text = format!(
+                "card:     {}\nprovider: {}\nissuer:   {}\nlabel:    {}\nnumber:   ends in {}\nart:      {}\nstate:    {}",
+                display.card,
+                display.provider,
+                display.issuer,
+                display.label,
+                display.last_four,
+                display.art,
+                display.state
+            );
+            output.show(&value, &text);
+        }
+    }
+    Ok(())
+}
+
+fn row<T: Transport>(
+    wallet: &mut Wallet<T>,
+    entry: &CardEntry,
+) -> Result<(serde_json::Value, String), Failure> {
+    if entry.state == CardState::Damaged {
+        let value = json!({ "slot": entry.slot, "state": "damaged" });
+        let text = format!("place {}: damaged; ask the provider to issue the card again", entry.slot);
+        return Ok((value, text));
+    }
+    let display = wallet.show(entry.card)?;
+    let value = json!({
+        "slot": entry.slot, "state": "active", "card": entry.card.to_string(),
+        "provider": entry.provider.to_string(), "last_four": display.last_four.as_str(),
+    });
+    Ok((value, format!("{}  {}  ...{}", entry.card, display.issuer, display.last_four)))
+}

@@ -1,0 +1,99 @@
+//! Output for people or for programs, and the command's errors.
+
+use serde_json::{Value, json};
+use std::{fmt, io};
+use tapvault::ClientError;
+
+/// Where results go.
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// For people, or as JSON.
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints a result.
+    pub fn show(&self, value: &Value, text: &str) {
+        if self.json { println!("{value}") } else { println!("{text}") }
+    }
+
+    /// Prints an error; it names no secret, since no secret is in any error.
+    pub fn failure(&self, failure: &Failure) {
+        if self.json {
+            let code = match failure {
+                Failure::Client(ClientError::Call { code, .. }) => Some(format!("0x{code:08X}")),
+                _ => None,
+            };
+            eprintln!("{}", json!({ "error": failure.to_string(), "code": code }));
+        } else {
+            eprintln!("error: {failure}");
+        }
+    }
+}
+
+/// Why the command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The call's.
+    Client(ClientError),
+    /// A file or the reader.
+    Io(String, io::Error),
+    /// A file's contents.
+    Content(String),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(error) => error.fmt(f),
+            Self::Io(what, error) => write!(f, "{what}: {error}"),
+            Self::Content(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Reads a file of at most `limit` bytes; `-` is standard input.
+///
+/// # Errors
+/// When it cannot be read, or is longer.
+pub fn read(path: &str, limit: u64) -> Result<Vec<u8>, Failure> {
+    use std::io::Read;
+    let failed = |error| Failure::Io(path.into(), error);
+    let mut input: Box<dyn Read> = match path {
+        "-" => Box::new(io::stdin()),
+        path => Box::new(std::fs::File::open(path).map_err(failed)?),
+    };
+    let mut bytes = Vec::new();
+    input.by_ref().take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::Content(format!("{path}: longer than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Bytes as lower-case hexadecimal text.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Sixteen bytes from 32 hexadecimal digits.
+///
+/// # Errors
+/// A text for the command line.
+pub fn id(text: &str) -> Result<[u8; 16], String> {
+    tapvault_proto::document::unhex(text)
+        .map_err(|_| "32 lower-case hexadecimal digits, as `card list` shows".into())
+}

@@ -1,0 +1,127 @@
+//! `tapvault pin`: the wallet PIN, entered on the insecure test pad.
+
+use crate::output::{Failure, Output, hex, id, read};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use std::io;
+use tapvault::{InsecureTestPad, Transport, Wallet, wallet::Purpose};
+use tapvault_proto::{
+    id::{CardId, ProviderId},
+    pin::{EnrolmentTicket, PinState},
+    wire::{Wire, decode_exact},
+};
+
+/// Wallet PIN. Digits are read from standard input, one line each: an INSECURE TEST PAD.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Draws the challenge for which a bank makes an enrolment ticket; a new one replaces it.
+    Challenge,
+    /// Shows the state of a provider's PIN.
+    State {
+        /// The provider's id.
+        #[arg(value_parser = id)]
+        provider: [u8; 16],
+    },
+    /// Sets the PIN with the provider's ticket for the last challenge; reads the new PIN.
+    Set {
+        /// The ticket, JSON; it cannot be standard input, which holds the PIN.
+        ticket: String,
+    },
+    /// Verifies the PIN for one payment of one card in the next 60 seconds; reads the PIN.
+    Verify {
+        /// The card that will pay.
+        #[arg(value_parser = id)]
+        card: [u8; 16],
+        /// Most that may be paid.
+        #[arg(long, value_parser = amount, default_value = "1000.00")]
+        ceiling: u64,
+        /// Currency: ISO 4217 numeric code.
+        #[arg(long, value_parser = currency, default_value = "156")]
+        currency: u16,
+    },
+    /// Changes the PIN; reads the present PIN, then the new one.
+    Change {
+        /// The provider's id.
+        #[arg(value_parser = id)]
+        provider: [u8; 16],
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The trusted app's refusal, a wrong PIN, or a file's.
+pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Output) -> Result<(), Failure> {
+    let mut pad = InsecureTestPad::new(io::stdin().lock(), io::stderr());
+    let done = |what: &str| output.show(&json!({ "pin": what }), &format!("PIN {what}"));
+    match command {
+        Command::Challenge => {
+            let challenge = hex(&wallet.pin_challenge()?);
+            output.show(&json!({ "challenge": challenge }), &format!("challenge: {challenge}"));
+        }
+        Command::State { provider } => {
+            let reply = wallet.pin_state(ProviderId(provider))?;
+            let state = match reply.state {
+                PinState::Set => "set",
+                PinState::Locked => "locked",
+                PinState::Missing => "missing",
+            };
+            let tries = reply.tries_left;
+            output.show(
+                &json!({ "state": state, "tries_left": tries }),
+                &format!("PIN: {state}, {tries} tries left"),
+            );
+        }
+        Command::Set { ticket } => {
+            wallet.set_pin(parse_ticket(&ticket)?, &mut pad)?;
+            done("set");
+        }
+        Command::Verify { card, ceiling, currency } => {
+            let card = CardId(card);
+            let provider =
+                wallet.cards()?.into_iter().find(|entry| entry.card == card).map(|entry| entry.provider);
+            let unknown = || tapvault::ClientError::refused(tapvault_proto::Error::UnknownCard);
+            let purpose = Purpose { card, ceiling, currency };
+            wallet.verify_pin(provider.ok_or_else(unknown)?, purpose, &mut pad)?;
+            done("verified");
+        }
+        Command::Change { provider } => {
+            wallet.change_pin(ProviderId(provider), &mut pad)?;
+            done("changed");
+        }
+    }
+    Ok(())
+}
+
+fn parse_ticket(path: &str) -> Result<EnrolmentTicket, Failure> {
+    let malformed = || Failure::Content(format!("{path}: not a ticket as `tapvault-bank ticket` writes"));
+    let document: Value = serde_json::from_slice(&read(path, 4096)?).map_err(|_| malformed())?;
+    let text = document.get("ticket").and_then(Value::as_str).ok_or_else(malformed)?;
+    if text.len() > 2 * EnrolmentTicket::MAX {
+        return Err(malformed());
+    }
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+    decode_exact(&bytes.ok_or_else(malformed)?).map_err(|_| malformed())
+}
+
+fn amount(text: &str) -> Result<u64, String> {
+    let (yuan, fen) = text.split_once('.').unwrap_or((text, "00"));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty();
+    if !digits(yuan) || !digits(fen) || fen.len() != 2 || yuan.len() > 10 {
+        return Err("an amount such as 300.00".into());
+    }
+    format!("{yuan}{fen}").parse().map_err(|_| "an amount such as 300.00".into())
+}
+
+fn currency(text: &str) -> Result<u16, String> {
+    let wrong = || "three decimal digits, such as 156".to_string();
+    if text.len() != 3 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    u16::from_str_radix(text, 16).map_err(|_| wrong())
+}

@@ -1,0 +1,70 @@
+//! The card's end of a virtual reader: the protocol of vsmartcard's `vpcd`, where the card connects.
+//!
+//! Frames are a big-endian `u16` length and that many bytes. From the reader, one byte is a control,
+//! anything longer a command APDU.
+
+use crate::{Channel, Tap};
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// Where vpcd listens by default.
+pub const DEFAULT_READER: &str = "127.0.0.1:35963";
+/// Answer to reset of a contactless card without historical bytes (PC/SC part 3, 3.1.3.2.3).
+const ATR: [u8; 5] = [0x3B, 0x80, 0x80, 0x01, 0x01];
+/// Longest frame: a short command APDU.
+const MAX_FRAME: usize = 261;
+/// How long the card waits for the terminal.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Presents a tap to the reader at `address`, until the reader takes the field away; returns how many
+/// commands were answered.
+///
+/// # Errors
+/// The connection's; `InvalidData` for a frame that no reader sends.
+pub fn present<C: Channel>(tap: &mut Tap<'_, C>, address: SocketAddr) -> io::Result<u32> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    serve(tap, &mut stream)
+}
+
+fn serve<C: Channel>(tap: &mut Tap<'_, C>, stream: &mut (impl Read + Write)) -> io::Result<u32> {
+    let mut answered = 0;
+    let mut frame = [0; MAX_FRAME];
+    while let Some(received) = receive(stream, &mut frame)? {
+        match received {
+            [0x00..=0x02] => tap.reset(),
+            [0x04] => send(stream, &ATR)?,
+            [_] | [] => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the reader sent an unknown control"));
+            }
+            command => {
+                send(stream, tap.transmit(command).as_bytes())?;
+                answered += 1;
+            }
+        }
+    }
+    Ok(answered)
+}
+
+/// `None` when the reader closed between two frames.
+fn receive<'a>(stream: &mut impl Read, frame: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
+    let mut len = [0; 2];
+    if stream.read(&mut len[..1])? == 0 {
+        return Ok(None);
+    }
+    stream.read_exact(&mut len[1..])?;
+    let len = usize::from(u16::from_be_bytes(len));
+    let too_long = || io::Error::new(io::ErrorKind::InvalidData, "the reader sent more than a short APDU");
+    let frame = frame.get_mut(..len).ok_or_else(too_long)?;
+    stream.read_exact(frame)?;
+    Ok(Some(frame))
+}
+
+fn send(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    let len = u16::try_from(bytes.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    stream.write_all(&[&len.to_be_bytes(), bytes].concat())
+}

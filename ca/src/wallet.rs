@@ -1,0 +1,179 @@
+//! The wallet: cards, PIN and taps over two sessions that stay open.
+
+use crate::{ClientError, PinPad, Tap, Transport, pad::Prompt, transport::call};
+use tapvault_proto::{
+    Error, PROTOCOL_VERSION,
+    card::{self, CardEntry},
+    document::{self, CardDisplay, MAX_PACKAGE},
+    id::{CardId, ProviderId},
+    pin::{self, EnrolmentTicket, EntryReply, Pin, PinStateReply, Verdict},
+    service::{Request, Service},
+    wire::Bytes,
+};
+
+/// What a PIN is verified for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// The card that will pay.
+    pub card: CardId,
+    /// Most that may be paid, in minor units of `currency`.
+    pub ceiling: u64,
+    /// ISO 4217 numeric code, as in tag 5F2A: `0x0156` is CNY.
+    pub currency: u16,
+}
+
+/// A wallet app's door to cards and PIN.
+pub struct Wallet<T: Transport> {
+    transport: T,
+    card: Option<T::Channel>,
+    pin: Option<T::Channel>,
+}
+
+impl<T: Transport> Wallet<T> {
+    /// A wallet over `transport`; sessions open when they are first needed.
+    pub fn new(transport: T) -> Self {
+        Self { transport, card: None, pin: None }
+    }
+
+    /// How many cards there are; checks that client and trusted apps speak the same version.
+    ///
+    /// # Errors
+    /// [`ClientError::Version`], or the call's.
+    pub fn status(&mut self) -> Result<u8, ClientError> {
+        let pin = self.call(&pin::StatusRequest {})?;
+        let card = self.call(&card::StatusRequest {})?;
+        match [pin.protocol, card.protocol].into_iter().find(|version| *version != PROTOCOL_VERSION) {
+            Some(theirs) => Err(ClientError::Version { theirs }),
+            None => Ok(card.cards),
+        }
+    }
+
+    /// Draws the challenge a bank needs to seal a package; it replaces an earlier one.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn card_challenge(&mut self) -> Result<card::ChallengeReply, ClientError> {
+        self.call(&card::ChallengeRequest {})
+    }
+
+    /// Installs a sealed package, JSON of at most 2048 bytes.
+    ///
+    /// # Errors
+    /// The card trusted app's refusal; the store is then as it was.
+    pub fn add_card(&mut self, package: &[u8]) -> Result<CardId, ClientError> {
+        let package: Bytes<MAX_PACKAGE> =
+            Bytes::from_slice(package).map_err(|_| ClientError::refused(Error::PackageMalformed))?;
+        Ok(self.call(&card::InstallRequest { package })?.card)
+    }
+
+    /// Every occupied place of the card store.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn cards(&mut self) -> Result<Vec<CardEntry>, ClientError> {
+        Ok(self.call(&card::ListRequest {})?.cards.into_iter().collect())
+    }
+
+    /// What may be displayed of a card.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn show(&mut self, card: CardId) -> Result<CardDisplay, ClientError> {
+        let reply = self.call(&card::ShowRequest { card })?;
+        document::from_json(&reply.display).map_err(|_| ClientError::Version { theirs: 0 })
+    }
+
+    /// Draws the challenge for an enrolment ticket.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn pin_challenge(&mut self) -> Result<[u8; 32], ClientError> {
+        Ok(self.call(&pin::ChallengeRequest {})?.challenge)
+    }
+
+    /// State of a provider's wallet PIN.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn pin_state(&mut self, provider: ProviderId) -> Result<PinStateReply, ClientError> {
+        self.call(&pin::PinStateRequest { provider })
+    }
+
+    /// Sets the wallet PIN with the provider's ticket.
+    ///
+    /// # Errors
+    /// The PIN trusted app's refusal, or the pad's.
+    pub fn set_pin(&mut self, ticket: EnrolmentTicket, pad: &mut impl PinPad) -> Result<(), ClientError> {
+        let entry = self.call(&pin::BeginSetRequest { ticket })?;
+        let new = pad.ask(Prompt::New).map_err(ClientError::Pad)?;
+        self.submit(&entry, new, None)
+    }
+
+    /// Verifies the wallet PIN for one payment of one card within the next 60 seconds: *armed*.
+    ///
+    /// # Errors
+    /// [`ClientError::WrongPin`]; the PIN trusted app's refusal, or the pad's.
+    pub fn verify_pin(
+        &mut self,
+        provider: ProviderId,
+        purpose: Purpose,
+        pad: &mut impl PinPad,
+    ) -> Result<(), ClientError> {
+        let Purpose { card, ceiling, currency } = purpose;
+        let entry = self.call(&pin::BeginVerifyRequest { provider, card, ceiling, currency })?;
+        let present = pad.ask(Prompt::Present).map_err(ClientError::Pad)?;
+        self.submit(&entry, present, None)
+    }
+
+    /// Changes the wallet PIN.
+    ///
+    /// # Errors
+    /// As [`Wallet::verify_pin`].
+    pub fn change_pin(&mut self, provider: ProviderId, pad: &mut impl PinPad) -> Result<(), ClientError> {
+        let entry = self.call(&pin::BeginChangeRequest { provider })?;
+        let present = pad.ask(Prompt::Present).map_err(ClientError::Pad)?;
+        let new = pad.ask(Prompt::New).map_err(ClientError::Pad)?;
+        self.submit(&entry, present, Some(new))
+    }
+
+    /// Makes a card ready for one tap: counters are reserved, a verification is taken when `verified`,
+    /// the answers that are the same at every tap are fetched. The tap itself enters the TEE once.
+    ///
+    /// # Errors
+    /// The card trusted app's refusal, among them [`Error::NoVerification`].
+    pub fn prepare_tap(&mut self, card: CardId, verified: bool) -> Result<Tap<'_, T::Channel>, ClientError> {
+        let answers = self.call(&card::StaticAnswersRequest { card })?;
+        self.call(&card::TapPrepareRequest { card, verified })?;
+        Ok(Tap::new(self.channel(Service::Card)?, card, answers))
+    }
+
+    fn submit(&mut self, entry: &EntryReply, pin: Pin, new_pin: Option<Pin>) -> Result<(), ClientError> {
+        let entry = entry.entry;
+        let outcome = self.call(&pin::SubmitInsecureRequest { entry, pin, new_pin })?;
+        if outcome.verdict == Verdict::Wrong {
+            return Err(ClientError::WrongPin { tries_left: outcome.tries_left });
+        }
+        self.call(&pin::FinishRequest { entry }).map(|_| ())
+    }
+
+    /// A call over the session of the request's service.
+    ///
+    /// # Errors
+    /// The service's refusal, or the way's failure.
+    pub fn call<R: Request>(&mut self, request: &R) -> Result<R::Reply, ClientError> {
+        call(self.channel(R::SERVICE)?, request)
+    }
+
+    fn channel(&mut self, service: Service) -> Result<&mut T::Channel, ClientError> {
+        let slot = match service {
+            Service::Card => &mut self.card,
+            Service::Pin => &mut self.pin,
+            // Not a wallet's business.
+            Service::Supervisor => return Err(ClientError::refused(Error::AccessDenied)),
+        };
+        match slot {
+            Some(channel) => Ok(channel),
+            None => Ok(slot.insert(self.transport.connect(service)?)),
+        }
+    }
+}

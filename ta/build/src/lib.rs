@@ -1,0 +1,53 @@
+//! The build-script half of every trusted app: its properties in one place, and how it is linked.
+
+use optee_utee_build::{Builder, LinkerType, TaConfig};
+pub use tapvault_proto::service::Service;
+
+/// One instance for all callers, several sessions, alive without any: `TA_FLAG_SINGLE_INSTANCE`,
+/// `TA_FLAG_MULTI_SESSION` and `TA_FLAG_INSTANCE_KEEP_ALIVE` of `user_ta_header.h`.
+const FLAGS: u32 = 0x04 | 0x08 | 0x10;
+/// Deep enough for a P-256 verification and an HPKE open on top of parsed documents.
+const STACK: u32 = 64 * 1024;
+
+/// Sets up the trusted app of `service` with a heap of `heap` bytes; does nothing without the
+/// feature `optee`.
+///
+/// # Errors
+/// When `TA_DEV_KIT_DIR` is not set, or a file cannot be written.
+pub fn service(service: Service, heap: u32) -> Result<(), Box<dyn std::error::Error>> {
+    let hex = service.uuid().to_string();
+    let mut parts = Vec::new();
+    let mut rest = hex.as_str();
+    for len in [8, 4, 4, 4, 12] {
+        let (part, tail) = rest.split_at_checked(len).ok_or("a UUID has 32 digits")?;
+        parts.push(part);
+        rest = tail;
+    }
+    trusted_app(&parts.join("-"), heap)
+}
+
+/// Sets up a trusted app with this UUID; does nothing without the feature `optee`.
+///
+/// # Errors
+/// As [`service`].
+pub fn trusted_app(uuid: &str, heap: u32) -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var_os("CARGO_FEATURE_OPTEE").is_none() {
+        return Ok(());
+    }
+    let config = TaConfig::new_default_with_cargo_env(uuid)
+        .map_err(reason)?
+        .ta_flags(FLAGS)
+        .ta_stack_size(STACK)
+        .ta_data_size(heap)
+        // Errors only: a trusted app of this project prints nothing.
+        .trace_level(1);
+    // gcc as linker would add NEEDED libc.so.6, which OP-TEE's loader refuses.
+    Builder::new(config).linker_type(LinkerType::Ld).build().map_err(reason)?;
+    Ok(())
+}
+
+/// `optee_utee_build::Error` is no `std::error::Error`.
+fn reason(error: optee_utee_build::Error) -> String {
+    format!("{error:?}; is TA_DEV_KIT_DIR the folder of a TA dev kit?")
+}

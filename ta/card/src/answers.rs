@@ -1,0 +1,85 @@
+//! The answers a card gives the same way at every tap.
+
+use heapless::Vec;
+use tapvault_proto::{
+    Error,
+    emv::{
+        PPSE,
+        application::{Record, StaticAnswers},
+        gpo::PDOL,
+        tlv::push,
+    },
+    profile::CardProfile,
+    wire::Bytes,
+};
+
+/// Application priority 1, tag 87: the only application there is.
+const PRIORITY: [u8; 1] = [1];
+/// Preferred language, tag 5F2D.
+const LANGUAGE: &[u8] = b"zh";
+/// Issuer code table index, tag 9F11: ISO/IEC 8859-1.
+const CODE_TABLE: [u8; 1] = [1];
+/// Application usage control, tag 9F07: goods and services, at home and abroad, no cash.
+const USAGE: [u8; 2] = [0x3C, 0x00];
+
+/// The static answers of a profile (layout: facts of real UnionPay cards, EMV Book 1, 11.3 and 12.2).
+///
+/// # Errors
+/// [`Error::Internal`] never for a checked profile: the lengths are bounded by its type.
+pub fn static_answers(profile: &CardProfile) -> Result<StaticAnswers, Error> {
+    let priority = |out: &mut Bytes<64>| push(out, 0x87, &PRIORITY);
+
+    let mut entry = Bytes::<64>::new();
+    push(&mut entry, 0x4F, &profile.aid)?;
+    push(&mut entry, 0x50, &profile.label)?;
+    priority(&mut entry)?;
+    let directory = wrap::<128>(0xBF0C, &wrap::<128>(0x61, &entry)?)?;
+    let ppse = fci(PPSE, &directory)?;
+
+    let mut proprietary = Bytes::<128>::new();
+    push(&mut proprietary, 0x50, &profile.label)?;
+    push(&mut proprietary, 0x87, &PRIORITY)?;
+    push(&mut proprietary, 0x9F38, &PDOL)?;
+    push(&mut proprietary, 0x5F2D, LANGUAGE)?;
+    push(&mut proprietary, 0x9F11, &CODE_TABLE)?;
+    push(&mut proprietary, 0x9F12, &profile.label)?;
+
+    let mut record = Bytes::<64>::new();
+    push(&mut record, 0x5F24, &expiration_date(profile)?)?;
+    push(&mut record, 0x5F28, &profile.currency.to_be_bytes())?;
+    push(&mut record, 0x9F07, &USAGE)?;
+    let record = Record { sfi: 1, number: 1, data: wrap(0x70, &record)? };
+
+    Ok(StaticAnswers {
+        ppse,
+        aid: profile.aid.clone(),
+        fci: fci(&profile.aid, &proprietary)?,
+        records: Vec::from_iter([record]),
+    })
+}
+
+/// Tag 5F24, YYMMDD: the last day of the month in track 2.
+fn expiration_date(profile: &CardProfile) -> Result<[u8; 3], Error> {
+    let [year, month] = profile.expiry().ok_or(Error::Internal)?;
+    let leap = (u16::from(year >> 4) * 10 + u16::from(year & 0x0F)) % 4 == 0;
+    let day = match month {
+        0x02 if leap => 0x29,
+        0x02 => 0x28,
+        0x04 | 0x06 | 0x09 | 0x11 => 0x30,
+        _ => 0x31,
+    };
+    Ok([year, month, day])
+}
+
+fn fci<const N: usize>(name: &[u8], proprietary: &[u8]) -> Result<Bytes<N>, Error> {
+    let mut template = Bytes::<192>::new();
+    push(&mut template, 0x84, name)?;
+    push(&mut template, 0xA5, proprietary)?;
+    wrap(0x6F, &template)
+}
+
+fn wrap<const N: usize>(tag: u16, value: &[u8]) -> Result<Bytes<N>, Error> {
+    let mut out = Bytes::new();
+    push(&mut out, tag, value)?;
+    Ok(out)
+}

@@ -1,0 +1,198 @@
+//! The card trusted app: opens sealed packages, keeps the cards' keys, answers taps.
+//!
+//! Everything slow happens ahead of the tap, in `tap_prepare`: counters are reserved in storage, the
+//! PIN verification is fetched from the PIN trusted app. A tap is one call, GET PROCESSING OPTIONS,
+//! that touches no storage and calls nobody.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod answers;
+mod pboc;
+mod provision;
+mod store;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+use answers::static_answers;
+use heapless::{String, Vec};
+use provision::Challenge;
+use store::{Place, Store};
+use tapvault_proto::{
+    Error, PROTOCOL_VERSION,
+    card::{
+        CardEntry, CardService, CardState, ChallengeReply, ChallengeRequest, InstallReply, InstallRequest,
+        ListReply, ListRequest, ShowReply, ShowRequest, StaticAnswersRequest, StatusReply, StatusRequest,
+        TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest,
+    },
+    document::{CardDisplay, hex, to_json},
+    emv::{
+        apdu::{Response, StatusWord},
+        application::{CardApplication, StaticAnswers},
+    },
+    id::{Caller, CardId, ProviderId},
+    pin::TakeVerificationRequest,
+    service::Service,
+};
+use tapvault_tee::{PeerSupervisor, Tee, TrustedApp};
+use teei_hypervisor::gate::Gate;
+use transaction::Armed;
+
+/// The card trusted app.
+#[derive(Default)]
+pub struct Card {
+    gate: Gate,
+    /// Read at the first call that needs it: a trusted app's creation must not fail, storage can.
+    store: Option<Store>,
+    challenge: Option<Challenge>,
+    armed: Option<Armed>,
+}
+
+impl Card {
+    fn store<T: Tee>(&mut self, tee: &mut T) -> Result<&mut Store, Error> {
+        if self.store.is_none() {
+            self.store = Some(Store::load(tee)?);
+        }
+        self.store.as_mut().ok_or(Error::Internal)
+    }
+}
+
+impl<T: Tee> TrustedApp<T> for Card {
+    const SERVICE: Service = Service::Card;
+
+    fn open(&mut self, tee: &mut T, session: u32, caller: Caller) -> Result<(), Error> {
+        self.gate.open(&mut PeerSupervisor(tee), session, caller)
+    }
+
+    fn close(&mut self, tee: &mut T, session: u32) {
+        self.gate.close(&mut PeerSupervisor(tee), session);
+    }
+
+    fn invoke(
+        &mut self,
+        tee: &mut T,
+        session: u32,
+        method: u32,
+        request: &[u8],
+        reply: &mut [u8],
+    ) -> Result<usize, Error> {
+        let rights = self.gate.rights(session)?;
+        Call { app: self, tee }.dispatch(rights, method, request, reply)
+    }
+}
+
+/// One invocation.
+struct Call<'a, T> {
+    app: &'a mut Card,
+    tee: &'a mut T,
+}
+
+impl<T: Tee> Call<'_, T> {
+    fn store(&mut self) -> Result<&mut Store, Error> {
+        self.app.store(self.tee)
+    }
+
+    /// Takes a verification for `card` from the PIN trusted app, unless one is here already.
+    fn arm(&mut self, card: CardId, provider: ProviderId) -> Result<u64, Error> {
+        let now = self.tee.now();
+        let here = |armed: &&Armed| armed.card == card && now < armed.deadline;
+        if let Some(armed) = self.app.armed.as_ref().filter(here) {
+            return Ok(armed.deadline.since(now));
+        }
+        let taken = self.tee.call(&TakeVerificationRequest { provider, card })?;
+        let deadline = now.plus(taken.remaining_ms);
+        self.app.armed = Some(Armed { card, ceiling: taken.ceiling, currency: taken.currency, deadline });
+        Ok(taken.remaining_ms)
+    }
+}
+
+impl<T: Tee> CardService for Call<'_, T> {
+    fn status(&mut self, _: StatusRequest) -> Result<StatusReply, Error> {
+        Ok(StatusReply { protocol: PROTOCOL_VERSION, cards: self.store()?.count() })
+    }
+
+    fn challenge(&mut self, _: ChallengeRequest) -> Result<ChallengeReply, Error> {
+        let (challenge, reply) = Challenge::draw(self.tee)?;
+        self.app.challenge = Some(challenge);
+        Ok(reply)
+    }
+
+    fn install(&mut self, request: InstallRequest) -> Result<InstallReply, Error> {
+        let challenge = self.app.challenge.as_ref().ok_or(Error::NoChallenge)?;
+        let (header, profile) = challenge.open(&request.package)?;
+        let card = header.card;
+        self.app.store(self.tee)?.put(self.tee, card, header.provider, profile)?;
+        self.app.challenge = None;
+        // A verification was for the card as it was.
+        self.app.armed.take_if(|armed| armed.card == card);
+        Ok(InstallReply { card })
+    }
+
+    fn list(&mut self, _: ListRequest) -> Result<ListReply, Error> {
+        let mut cards = Vec::new();
+        for (slot, place) in self.store()?.places() {
+            let (state, card, provider) = match place {
+                Place::Empty => continue,
+                Place::Damaged => (CardState::Damaged, CardId([0; 16]), ProviderId([0; 16])),
+                Place::Held(card) => (CardState::Active, card.id, card.provider),
+            };
+            let entry = CardEntry { slot, state, card, provider };
+            cards.push(entry).map_err(|_| Error::Internal)?;
+        }
+        Ok(ListReply { cards })
+    }
+
+    fn show(&mut self, request: ShowRequest) -> Result<ShowReply, Error> {
+        let card = self.store()?.card(request.card)?;
+        let display = CardDisplay {
+            card: hex(&card.id.0)?,
+            provider: hex(&card.provider.0)?,
+            last_four: text(&card.profile.last_four)?,
+            art: text(&card.profile.art)?,
+            issuer: text(&card.profile.issuer)?,
+            label: text(&card.profile.label)?,
+            state: text(b"active")?,
+        };
+        Ok(ShowReply { display: to_json(&display)? })
+    }
+
+    fn static_answers(&mut self, request: StaticAnswersRequest) -> Result<StaticAnswers, Error> {
+        static_answers(&self.store()?.card(request.card)?.profile)
+    }
+
+    fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {
+        let provider = self.store()?.card(request.card)?.provider;
+        let verified_ms = if request.verified {
+            self.arm(request.card, provider)?
+        } else {
+            self.app.armed.take_if(|armed| armed.card == request.card);
+            0
+        };
+        let taps = self.app.store(self.tee)?.reserve(self.tee, request.card)?;
+        Ok(TapPrepareReply { taps, verified_ms })
+    }
+
+    fn tap_gpo(&mut self, request: TapGpoRequest) -> Result<TapGpoReply, Error> {
+        let now = self.tee.now();
+        // Consumed before anything can go wrong.
+        let armed = self.app.armed.take_if(|armed| armed.card == request.card);
+        let card = self.app.store(self.tee)?.card_mut(request.card)?;
+        let [0x80, 0xA8, ..] = request.command.as_slice() else { return Err(Error::BadParameters) };
+        let selected = request.aid == card.profile.aid;
+        let response =
+            CardApplication::selected().transmit(&StaticAnswers::none(), &request.command, |terminal| {
+                if !selected {
+                    return StatusWord::ConditionsNotSatisfied.into();
+                }
+                transaction::process(card, terminal, armed, now).unwrap_or_else(Response::from)
+            });
+        Ok(TapGpoReply { response: response.into_bytes() })
+    }
+}
+
+fn text<const N: usize>(ascii: &[u8]) -> Result<String<N>, Error> {
+    String::from_utf8(Vec::from_slice(ascii).map_err(|_| Error::Internal)?).map_err(|_| Error::Internal)
+}

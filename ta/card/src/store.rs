@@ -1,0 +1,235 @@
+//! The cards in storage and in memory: one object per place, all of a card in it.
+
+use tapvault_proto::{
+    Error,
+    card::{ATC_RANGE, MAX_CARDS},
+    id::{CardId, ProviderId},
+    profile::CardProfile,
+    wire::{Wire, decode_exact, encode_into},
+};
+use tapvault_tee::{StorageError, Tee};
+use zeroize::Zeroizing;
+
+const FORMAT: u8 = 1;
+/// In place of [`FORMAT`]: the card that was here is damaged. OP-TEE deletes an altered object when it
+/// is opened; the mark remembers what was found.
+const DAMAGED: u8 = 0xFF;
+/// Where the reserved counter lies in the object: the two bytes `tap_prepare` overwrites.
+const RESERVED_AT: u32 = 1;
+
+tapvault_proto::message! {
+    /// A card as stored.
+    Stored {
+        /// [`FORMAT`].
+        format: u8,
+        /// Highest application transaction counter that may have left; after a restart the next is
+        /// one above it.
+        reserved: u16,
+        /// The card.
+        card: CardId,
+        /// Its provider.
+        provider: ProviderId,
+        /// Keys and data.
+        profile: CardProfile,
+    }
+}
+
+/// A card ready to use.
+pub struct Card {
+    /// Its name.
+    pub id: CardId,
+    /// Who issued it.
+    pub provider: ProviderId,
+    /// Keys and data.
+    pub profile: CardProfile,
+    reserved: u16,
+    used: u16,
+}
+
+impl Card {
+    /// Counters that are reserved and not used.
+    pub fn taps_ready(&self) -> u16 {
+        self.reserved.saturating_sub(self.used)
+    }
+
+    /// Takes the next counter; it is gone whatever happens next.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when none is reserved: `tap_prepare` comes first.
+    pub fn next_atc(&mut self) -> Result<u16, Error> {
+        if self.taps_ready() == 0 {
+            return Err(Error::Busy);
+        }
+        self.used = self.used.checked_add(1).ok_or(Error::AtcExhausted)?;
+        Ok(self.used)
+    }
+}
+
+/// One place of the store.
+#[derive(Default)]
+#[allow(clippy::large_enum_variant, reason = "places lie in static memory, the heap stays small")]
+pub enum Place {
+    /// Free.
+    #[default]
+    Empty,
+    /// Held by a damaged record.
+    Damaged,
+    /// Held by a card.
+    Held(Card),
+}
+
+/// All places.
+#[derive(Default)]
+pub struct Store {
+    places: [Place; MAX_CARDS],
+}
+
+impl Store {
+    /// Reads every place.
+    ///
+    /// # Errors
+    /// [`Error::StorageFailed`] when storage cannot say; nothing may be concluded then.
+    pub fn load<T: Tee>(tee: &mut T) -> Result<Self, Error> {
+        let mut store = Self::default();
+        for (index, place) in store.places.iter_mut().enumerate() {
+            *place = read(tee, index)?;
+        }
+        Ok(store)
+    }
+
+    /// The places in order.
+    pub fn places(&self) -> impl Iterator<Item = (u8, &Place)> {
+        (0..).zip(&self.places)
+    }
+
+    /// The card of that id.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`].
+    pub fn card(&self, id: CardId) -> Result<&Card, Error> {
+        self.cards().find(|card| card.id == id).ok_or(Error::UnknownCard)
+    }
+
+    /// As [`Store::card`], to change it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`].
+    pub fn card_mut(&mut self, id: CardId) -> Result<&mut Card, Error> {
+        let mut held = self.places.iter_mut().filter_map(|place| match place {
+            Place::Held(card) => Some(card),
+            _ => None,
+        });
+        held.find(|card| card.id == id).ok_or(Error::UnknownCard)
+    }
+
+    fn cards(&self) -> impl Iterator<Item = &Card> {
+        self.places.iter().filter_map(|place| match place {
+            Place::Held(card) => Some(card),
+            _ => None,
+        })
+    }
+
+    /// How many cards can be used.
+    pub fn count(&self) -> u8 {
+        u8::try_from(self.cards().count()).unwrap_or(u8::MAX)
+    }
+
+    /// Stores a new card, or a re-issue in place of the same card with older keys; all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Error::WrongProvider`], [`Error::KeyVersionNotNewer`], [`Error::CardStoreFull`], storage's.
+    pub fn put<T: Tee>(
+        &mut self,
+        tee: &mut T,
+        card: CardId,
+        provider: ProviderId,
+        profile: CardProfile,
+    ) -> Result<(), Error> {
+        let index = self.place_for(card, provider, profile.key_version)?;
+        let place = self.places.get_mut(index).ok_or(Error::Internal)?;
+        let stored = Stored { format: FORMAT, reserved: 0, card, provider, profile };
+        let mut bytes = Zeroizing::new([0; Stored::MAX]);
+        let len = encode_into(&stored, bytes.as_mut_slice())?;
+        tee.create(&name(index), bytes.get(..len).ok_or(Error::Internal)?)?;
+        *place = Place::Held(held(stored));
+        Ok(())
+    }
+
+    fn place_for(&self, card: CardId, provider: ProviderId, key_version: u8) -> Result<usize, Error> {
+        for (index, place) in self.places.iter().enumerate() {
+            let Place::Held(old) = place else { continue };
+            if old.id != card {
+                continue;
+            }
+            if old.provider != provider {
+                return Err(Error::WrongProvider);
+            }
+            return if key_version > old.profile.key_version {
+                Ok(index)
+            } else {
+                Err(Error::KeyVersionNotNewer)
+            };
+        }
+        // A damaged place is given up only when no other is free.
+        let empty = self.places.iter().position(|place| matches!(place, Place::Empty));
+        let damaged = || self.places.iter().position(|place| matches!(place, Place::Damaged));
+        empty.or_else(damaged).ok_or(Error::CardStoreFull)
+    }
+
+    /// Makes sure that at least one counter is reserved; when a new range is needed, it is in storage
+    /// before this returns.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`]; [`Error::AtcExhausted`] after 65,535 transactions; storage's.
+    pub fn reserve<T: Tee>(&mut self, tee: &mut T, id: CardId) -> Result<u16, Error> {
+        let matches = |place: &Place| matches!(place, Place::Held(card) if card.id == id);
+        let index = self.places.iter().position(matches).ok_or(Error::UnknownCard)?;
+        let card = self.card_mut(id)?;
+        if card.taps_ready() == 0 {
+            let reserved = card.used.saturating_add(ATC_RANGE);
+            if reserved == card.used {
+                return Err(Error::AtcExhausted);
+            }
+            let mut object = tee.open(&name(index))?;
+            tee.write(&mut object, RESERVED_AT, &reserved.to_be_bytes())?;
+            card.reserved = reserved;
+        }
+        Ok(card.taps_ready())
+    }
+}
+
+fn held(stored: Stored) -> Card {
+    let Stored { reserved, card: id, provider, profile, .. } = stored;
+    Card { id, provider, profile, reserved, used: reserved }
+}
+
+fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {
+    let mut object = match tee.open(&name(index)) {
+        Ok(object) => object,
+        Err(StorageError::NotFound) => return Ok(Place::Empty),
+        Err(StorageError::Corrupt) => return damaged(tee, index),
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = Zeroizing::new([0; Stored::MAX + 1]);
+    let len = match tee.read(&mut object, bytes.as_mut_slice()) {
+        Ok(len) => len,
+        Err(StorageError::Corrupt) => {
+            drop(object);
+            return damaged(tee, index);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let stored = bytes.get(..len).and_then(|bytes| decode_exact::<Stored>(bytes).ok());
+    let sound = |stored: &Stored| stored.format == FORMAT && stored.profile.check().is_ok();
+    Ok(stored.filter(sound).map_or(Place::Damaged, |stored| Place::Held(held(stored))))
+}
+
+fn damaged<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {
+    tee.create(&name(index), &[DAMAGED])?;
+    Ok(Place::Damaged)
+}
+
+fn name(index: usize) -> [u8; 7] {
+    let digit = |value: usize| u8::try_from(value % 10).unwrap_or(0) + b'0';
+    [b'c', b'a', b'r', b'd', b'.', digit(index / 10), digit(index)]
+}

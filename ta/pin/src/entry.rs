@@ -1,0 +1,79 @@
+//! One PIN entry at a time: begin → submit → finish, and what a client that vanishes leaves behind.
+
+use crate::record::NewSecret;
+use tapvault_proto::{
+    Error,
+    id::{CardId, ProviderId},
+};
+use tapvault_tee::Millis;
+
+/// What the digits are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Set with a ticket.
+    Set,
+    /// Verify for one payment.
+    Verify {
+        /// The card that may use the result.
+        card: CardId,
+        /// Most that may be paid, minor units.
+        ceiling: u64,
+        /// ISO 4217 numeric code.
+        currency: u16,
+    },
+    /// Change from present to new.
+    Change,
+}
+
+/// How far the entry is.
+pub enum Stage {
+    /// The digits are awaited; for verify and change the try is already spent in storage.
+    Open,
+    /// The digits were right (or, for a first PIN, there was nothing to compare); `finish` stores it.
+    Accepted {
+        /// The record to store, for set and change.
+        secret: Option<NewSecret>,
+    },
+}
+
+/// The one entry there can be.
+pub struct Entry {
+    /// Names it to the client.
+    pub number: u32,
+    /// The session that began it.
+    pub session: u32,
+    /// Whose PIN.
+    pub provider: ProviderId,
+    /// What for.
+    pub purpose: Purpose,
+    /// When it ends by itself.
+    pub deadline: Millis,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+impl Entry {
+    /// Checks that a message is for this entry.
+    ///
+    /// # Errors
+    /// [`Error::NoEntry`].
+    pub fn check(&self, session: u32, number: u32, now: Millis) -> Result<(), Error> {
+        let ours = self.session == session && self.number == number && now < self.deadline;
+        if ours { Ok(()) } else { Err(Error::NoEntry) }
+    }
+}
+
+/// A verified PIN: one GPO of one card, within ceiling and currency, for a limited time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// Whose PIN.
+    pub provider: ProviderId,
+    /// The card that may use it.
+    pub card: CardId,
+    /// Most that may be paid, minor units.
+    pub ceiling: u64,
+    /// ISO 4217 numeric code.
+    pub currency: u16,
+    /// When it is over.
+    pub deadline: Millis,
+}

@@ -1,0 +1,305 @@
+//! A TEE in the process, for tests and the simulated TEE. **NO SECURITY**: keys and files are ordinary
+//! memory, the unique key is a constant, random numbers are counted from a seed.
+//!
+//! It is deterministic, and it can fail on purpose: power can be cut at any storage access, objects
+//! can be damaged, time stands still until it is moved.
+
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "never part of a trusted app")]
+
+use crate::{Millis, StorageError, Tee, TrustedApp};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    vec::Vec,
+};
+use tapvault_proto::{
+    Error,
+    id::{Caller, login},
+    service::Service,
+};
+use teei_hypervisor::edges;
+
+type Name = (Service, Vec<u8>);
+
+/// What all trusted apps of one simulated device share.
+#[derive(Default)]
+pub struct World {
+    /// Persistent objects: contents, `None` for one that was damaged.
+    pub objects: BTreeMap<Name, Option<Vec<u8>>>,
+    /// TEE system time in milliseconds.
+    pub now: u64,
+    /// Storage changes until power is lost; the one that reaches 0 does not happen, nor any after it.
+    pub changes_left: Option<u32>,
+    /// Storage changes and reads so far.
+    pub accesses: u32,
+    /// Where the random numbers stand; differs from start to start.
+    pub random: u64,
+    opened: BTreeSet<Name>,
+    peers: BTreeMap<Service, Rc<RefCell<dyn Peer>>>,
+}
+
+impl World {
+    fn change(&mut self) -> Result<(), StorageError> {
+        self.accesses += 1;
+        match &mut self.changes_left {
+            None => Ok(()),
+            Some(0) => Err(StorageError::Failed),
+            Some(left) => {
+                *left -= 1;
+                if *left == 0 { Err(StorageError::Failed) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Damages an object, as the normal world can.
+    pub fn corrupt(&mut self, service: Service, name: &[u8]) {
+        if let Some(contents) = self.objects.get_mut(&(service, name.to_vec())) {
+            *contents = None;
+        }
+    }
+}
+
+/// A simulated device: hand a clone to every trusted app.
+pub type Device = Rc<RefCell<World>>;
+
+/// A trusted app as its peers reach it.
+trait Peer {
+    fn invoke_as(
+        &mut self,
+        caller: Service,
+        method: u32,
+        request: &[u8],
+        reply: &mut [u8],
+    ) -> Result<usize, Error>;
+}
+
+/// The simulated TEE as seen by one trusted app.
+pub struct HostTee {
+    service: Service,
+    device: Device,
+}
+
+impl HostTee {
+    /// The TEE of `device` for the trusted app that offers `service`.
+    #[must_use]
+    pub fn new(service: Service, device: &Device) -> Self {
+        Self { service, device: device.clone() }
+    }
+}
+
+/// An open object; closed when dropped.
+pub struct HostObject {
+    name: Name,
+    device: Device,
+}
+
+impl Drop for HostObject {
+    fn drop(&mut self) {
+        self.device.borrow_mut().opened.remove(&self.name);
+    }
+}
+
+impl HostTee {
+    fn opened(&self, name: Name) -> Result<HostObject, StorageError> {
+        // As in OP-TEE: an object that is open without sharing cannot be opened again.
+        if !self.device.borrow_mut().opened.insert(name.clone()) {
+            return Err(StorageError::Failed);
+        }
+        Ok(HostObject { name, device: self.device.clone() })
+    }
+}
+
+impl Tee for HostTee {
+    type Object = HostObject;
+
+    fn random(&mut self, out: &mut [u8]) {
+        let mut world = self.device.borrow_mut();
+        for byte in out {
+            // SplitMix64: spread, not secret.
+            world.random = world.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut mixed = world.random;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            *byte = (mixed >> 56) as u8;
+        }
+    }
+
+    fn now(&mut self) -> Millis {
+        Millis(self.device.borrow().now)
+    }
+
+    fn unique_key(&mut self, purpose: &[u8], key: &mut [u8; 32]) -> Result<(), Error> {
+        *key = [self.service as u8; 32];
+        for (slot, byte) in key.iter_mut().zip(purpose) {
+            *slot ^= byte;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, name: &[u8]) -> Result<Self::Object, StorageError> {
+        let name = (self.service, name.to_vec());
+        let mut world = self.device.borrow_mut();
+        world.accesses += 1;
+        match world.objects.get(&name) {
+            None => return Err(StorageError::NotFound),
+            Some(None) => {
+                world.objects.remove(&name);
+                return Err(StorageError::Corrupt);
+            }
+            Some(Some(_)) => {}
+        }
+        drop(world);
+        self.opened(name)
+    }
+
+    fn create(&mut self, name: &[u8], data: &[u8]) -> Result<Self::Object, StorageError> {
+        let name = (self.service, name.to_vec());
+        let object = self.opened(name.clone())?;
+        let mut world = self.device.borrow_mut();
+        world.change()?;
+        world.objects.insert(name, Some(data.to_vec()));
+        drop(world);
+        Ok(object)
+    }
+
+    fn read(&mut self, object: &mut Self::Object, out: &mut [u8]) -> Result<usize, StorageError> {
+        let mut world = self.device.borrow_mut();
+        world.accesses += 1;
+        let Some(Some(contents)) = world.objects.get(&object.name) else { return Err(StorageError::Corrupt) };
+        let len = contents.len().min(out.len());
+        out[..len].copy_from_slice(&contents[..len]);
+        Ok(len)
+    }
+
+    fn write(&mut self, object: &mut Self::Object, offset: u32, data: &[u8]) -> Result<(), StorageError> {
+        let mut world = self.device.borrow_mut();
+        world.change()?;
+        let Some(Some(contents)) = world.objects.get_mut(&object.name) else {
+            return Err(StorageError::Corrupt);
+        };
+        let end = offset as usize + data.len();
+        contents.resize(contents.len().max(end), 0);
+        contents[offset as usize..end].copy_from_slice(data);
+        Ok(())
+    }
+
+    fn delete(&mut self, object: Self::Object) -> Result<(), StorageError> {
+        let mut world = self.device.borrow_mut();
+        world.change()?;
+        world.objects.remove(&object.name);
+        drop(world);
+        Ok(())
+    }
+
+    fn invoke_peer(
+        &mut self,
+        peer: Service,
+        method: u32,
+        request: &[u8],
+        reply: &mut [u8],
+    ) -> Result<usize, Error> {
+        if !edges::allows(self.service, peer) {
+            return Err(Error::EdgeForbidden);
+        }
+        let peer = self.device.borrow().peers.get(&peer).cloned().ok_or(Error::PeerDead)?;
+        // A busy peer is a cycle, which halts OP-TEE's core.
+        let mut peer =
+            peer.try_borrow_mut().unwrap_or_else(|_| panic!("a call came back to a busy trusted app"));
+        peer.invoke_as(self.service, method, request, reply)
+    }
+}
+
+/// One running trusted app of a simulated device.
+pub struct HostApp<A> {
+    /// The trusted app; tests look into it.
+    pub app: A,
+    tee: HostTee,
+    sessions: u32,
+    peers: BTreeMap<Service, u32>,
+}
+
+impl<A: TrustedApp<HostTee> + 'static> HostApp<A> {
+    /// Starts the trusted app, in place of one that ran: its memory is lost, its objects are not.
+    #[must_use]
+    pub fn start(device: &Device) -> Rc<RefCell<Self>> {
+        let tee = HostTee::new(A::SERVICE, device);
+        let app = Self { app: A::default(), tee, sessions: 0, peers: BTreeMap::new() };
+        let app = Rc::new(RefCell::new(app));
+        device.borrow_mut().peers.insert(A::SERVICE, app.clone());
+        app
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// The trusted app's refusal.
+    pub fn open(&mut self, caller: Caller) -> Result<u32, Error> {
+        self.app.open(&mut self.tee, self.sessions + 1, caller)?;
+        self.sessions += 1;
+        Ok(self.sessions)
+    }
+
+    /// Closes a session.
+    pub fn close(&mut self, session: u32) {
+        self.app.close(&mut self.tee, session);
+    }
+
+    /// Invokes a method.
+    ///
+    /// # Errors
+    /// The trusted app's refusal.
+    pub fn invoke(
+        &mut self,
+        session: u32,
+        method: u32,
+        request: &[u8],
+        reply: &mut [u8],
+    ) -> Result<usize, Error> {
+        self.app.invoke(&mut self.tee, session, method, request, reply)
+    }
+}
+
+impl<A: TrustedApp<HostTee> + 'static> Peer for HostApp<A> {
+    fn invoke_as(
+        &mut self,
+        caller: Service,
+        method: u32,
+        request: &[u8],
+        reply: &mut [u8],
+    ) -> Result<usize, Error> {
+        let session = match self.peers.get(&caller) {
+            Some(session) => *session,
+            None => {
+                let session = self.open(Caller { login: login::TRUSTED_APP, uuid: caller.uuid() })?;
+                self.peers.insert(caller, session);
+                session
+            }
+        };
+        self.invoke(session, method, request, reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+
+    #[test]
+    fn the_host_adapter_conforms() {
+        let mut tee = HostTee::new(Service::Pin, &Device::default());
+        assert_eq!(conformance::run(&mut tee, Service::Card), Ok(14));
+    }
+
+    #[test]
+    fn after_a_power_cut_nothing_is_written() {
+        let device = Device::default();
+        let mut tee = HostTee::new(Service::Pin, &device);
+        let mut object = tee.create(b"a", b"old").unwrap();
+        device.borrow_mut().changes_left = Some(1);
+        assert_eq!(tee.write(&mut object, 0, b"new"), Err(StorageError::Failed));
+        assert_eq!(tee.create(b"b", b"").err(), Some(StorageError::Failed));
+        let mut out = [0; 3];
+        assert_eq!((tee.read(&mut object, &mut out), &out), (Ok(3), b"old"));
+    }
+}
