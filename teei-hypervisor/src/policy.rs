@@ -8,7 +8,7 @@
 //! names is refused.
 
 use crate::signature::PublicKey;
-use heapless::{String, Vec};
+use heapless::Vec;
 use serde::Deserialize;
 use tapvault_proto::{
     Error,
@@ -43,19 +43,22 @@ pub struct Rule {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct Document<'a> {
     format: u8,
     version: u32,
-    rules: Vec<RuleText, MAX_RULES>,
+    #[serde(borrow)]
+    rules: Vec<RuleText<'a>, MAX_RULES>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RuleText {
-    service: String<16>,
-    login: String<8>,
-    id: String<32>,
-    rights: Vec<String<16>, 4>,
+struct RuleText<'a> {
+    service: &'a str,
+    login: &'a str,
+    id: &'a str,
+    // Two rights exist; a third name is a repetition.
+    #[serde(borrow)]
+    rights: Vec<&'a str, 2>,
     sessions: u16,
 }
 
@@ -78,7 +81,7 @@ impl Policy {
     }
 
     fn parse(document: &[u8]) -> Result<Self, Error> {
-        let document: Document = from_json(document).map_err(|_| Error::PolicyMalformed)?;
+        let document: Document<'_> = from_json(document).map_err(|_| Error::PolicyMalformed)?;
         if document.format != 1 || document.version == 0 {
             return Err(Error::PolicyMalformed);
         }
@@ -95,9 +98,9 @@ impl Policy {
     }
 }
 
-impl RuleText {
+impl RuleText<'_> {
     fn parse(&self) -> Option<Rule> {
-        let login = match self.login.as_str() {
+        let login = match self.login {
             "user" => login::USER,
             "group" => login::GROUP,
             _ => return None,
@@ -107,8 +110,8 @@ impl RuleText {
             .iter()
             .try_fold(Rights::NONE, |rights, name| Some(rights.with(Rights::by_name(name)?)))?;
         Some(Rule {
-            service: Service::by_name(&self.service)?,
-            caller: Caller { login, uuid: Uuid(unhex(&self.id).ok()?) },
+            service: Service::by_name(self.service)?,
+            caller: Caller { login, uuid: Uuid(unhex(self.id).ok()?) },
             rights,
             sessions: self.sessions,
         })
