@@ -1,1 +1,21 @@
+//! The other side of TapVault's wire: what a bank, an issuer and a contactless terminal do.
+//!
+//! * [`terminal`]: a contactless terminal (qPBOC, online only) that explains every exchange.
+//! * [`frame`]: how terminal and card reach each other, the protocol of vsmartcard's `vpcd`.
+//! * [`issuer`]: says yes or no to a payment; [`registry`] issues cards, [`state`] keeps both on disk,
+//!   [`request`] is what a terminal asks, [`pboc`] the cryptograms.
+//! * [`bank`]: seals cards for a phone and permits PINs; [`lab`] holds the keys everybody knows.
+//!
+//! **For the lab only.** Every key here is computed from a published text. A product replaces
+//! [`bank`], [`issuer`] and [`lab`] by its bank's systems; [`terminal`] and [`frame`] hold no keys.
+#![forbid(unsafe_code)]
 
+pub mod bank;
+pub mod frame;
+pub mod issuer;
+pub mod lab;
+pub mod pboc;
+pub mod registry;
+pub mod request;
+pub mod state;
+pub mod terminal;

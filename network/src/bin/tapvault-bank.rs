@@ -1,0 +1,264 @@
+//! `tapvault-bank`: the lab bank's side of provisioning. Its keys are public; it protects nothing.
+
+#![forbid(unsafe_code)]
+
+use clap::{Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+use serde_json::json;
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use tapvault_network::{
+    bank::{Provider, tamper},
+    issuer::Issuer,
+    lab::{self, LabBank},
+    registry::{Order, draw_card_id},
+    state::{CardRecord, CardStatus},
+};
+use tapvault_proto::{
+    document::MAX_PACKAGE,
+    id::CardId,
+    pin::{EnrolmentTicket, TicketPurpose},
+    supervisor::MAX_POLICY,
+    wire::{Wire, encode_into},
+};
+
+/// The lab bank: issues cards, permits PINs, signs policies. LAB ONLY: everybody has its keys.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: a card for the phone, then a wallet PIN.
+  tapvault card challenge --json > challenge.json
+  tapvault-bank issue --state bank.json --challenge challenge.json > package.json
+  tapvault card add package.json
+  tapvault pin challenge --json > pin-challenge.json
+  tapvault-bank ticket --purpose enrol --challenge pin-challenge.json > ticket.json
+  tapvault pin set ticket.json
+  tapvault-terminal pay --listen 127.0.0.1:35963 --state bank.json --amount 12.00
+Exit status: 0 done, 1 refused or not readable, 2 wrong usage."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Issues a card and prints its sealed package (JSON).
+    #[command(after_help = "Example, a card issued again with new keys:
+  tapvault-bank cards --state bank.json
+  tapvault-bank issue --state bank.json --challenge challenge.json --card 00112233445566778899aabbccddeeff
+
+The state is stored before the package is printed: from then on the card's earlier keys are not accepted.")]
+    Issue {
+        /// The issuer's memory; made when missing.
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+        /// What `tapvault card challenge --json` printed; - is standard input.
+        #[arg(long, value_name = "FILE")]
+        challenge: PathBuf,
+        /// Which lab bank: A or B.
+        #[arg(long, default_value = "A", value_parser = bank)]
+        provider: LabBank,
+        /// Card id, 32 hexadecimal digits; a known one is issued again. Random when left out.
+        #[arg(long, value_name = "HEX32", value_parser = card)]
+        card: Option<CardId>,
+        /// Token, 13 to 19 digits; drawn when left out.
+        #[arg(long, value_name = "DIGITS")]
+        token: Option<String>,
+        /// Last four digits of the account number behind the token.
+        #[arg(long, value_name = "DIGITS", default_value = "4321", value_parser = last_four)]
+        pan_last_four: [u8; 4],
+        /// Expiry.
+        #[arg(long, value_name = "YYMM", default_value = "3112")]
+        expiry: String,
+    },
+    /// Permits setting a wallet PIN once and prints the ticket (JSON).
+    Ticket {
+        /// What `tapvault pin challenge --json` printed; - is standard input.
+        #[arg(long, value_name = "FILE")]
+        challenge: PathBuf,
+        /// Which lab bank: A or B.
+        #[arg(long, default_value = "A", value_parser = bank)]
+        provider: LabBank,
+        /// First PIN, or a new one in place of a lost one.
+        #[arg(long, value_enum)]
+        purpose: Purpose,
+    },
+    /// Signs a policy with the lab's platform key and prints the signature (128 hexadecimal digits).
+    SignPolicy {
+        /// The policy, JSON, signed byte for byte; - is standard input.
+        file: PathBuf,
+    },
+    /// Flips one bit of a package's ciphertext and prints the package: the phone must refuse it.
+    Tamper {
+        /// The package; - is standard input.
+        file: PathBuf,
+    },
+    /// Lists the cards issued.
+    Cards {
+        /// The issuer's memory.
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Purpose {
+    Enrol,
+    Reset,
+}
+
+/// A challenge as the trusted apps' client prints it; other fields are not ours.
+#[derive(Deserialize)]
+struct Challenge {
+    challenge: String,
+    recipient: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<String, String> {
+    match command {
+        Command::Issue { state, challenge, provider, card, token, pan_last_four, expiry } => {
+            let challenge = read_challenge(&challenge)?;
+            let nonce = unhex::<32>(&challenge.challenge, "challenge")?;
+            let recipient = challenge
+                .recipient
+                .ok_or("the challenge has no recipient key; take it from `tapvault card challenge --json`")?;
+            let recipient = unhex::<65>(&recipient, "recipient")?;
+            let provider = Provider::new(provider).map_err(text)?;
+            let card = card.map_or_else(draw_card_id, Ok).map_err(text)?;
+            // A key that is none is found before the card's keys are raised.
+            provider.check_recipient(&recipient).map_err(text)?;
+            let order = Order { bank: provider.bank(), card, token, last_four: pan_last_four, expiry };
+            let profile = Issuer::open_or_create(&state).map_err(text)?.issue(&order).map_err(text)?;
+            provider.seal(card, &nonce, &recipient, &profile).map_err(text)
+        }
+        Command::Ticket { challenge, provider, purpose } => {
+            let nonce = unhex::<32>(&read_challenge(&challenge)?.challenge, "challenge")?;
+            let purpose = match purpose {
+                Purpose::Enrol => TicketPurpose::Enrol,
+                Purpose::Reset => TicketPurpose::Reset,
+            };
+            let ticket = Provider::new(provider).map_err(text)?.ticket(purpose, nonce);
+            let mut bytes = [0; <EnrolmentTicket as Wire>::MAX];
+            let length = encode_into(&ticket, &mut bytes).map_err(|error| format!("{error:?}"))?;
+            Ok(json!({ "ticket": hex::encode(bytes.get(..length).unwrap_or_default()) }).to_string())
+        }
+        Command::SignPolicy { file } => Ok(hex::encode(lab::sign_policy(&read(&file, MAX_POLICY)?))),
+        Command::Tamper { file } => tamper(&read(&file, MAX_PACKAGE)?).map_err(text),
+        Command::Cards { state, json } => {
+            let issuer = Issuer::open(&state).map_err(text)?;
+            if json {
+                let cards: Vec<_> = issuer.cards().iter().map(card_json).collect();
+                Ok(json!(cards).to_string())
+            } else {
+                Ok(table(issuer.cards()))
+            }
+        }
+    }
+}
+
+fn card_json(card: &CardRecord) -> serde_json::Value {
+    json!({
+        "card": hex::encode(card.card), "provider": card.provider, "token": masked(&card.token),
+        "expiry": card.expiry, "key_version": card.key_version, "highest_atc": card.highest_atc,
+        "status": card.status,
+    })
+}
+
+fn table(cards: &[CardRecord]) -> String {
+    if cards.is_empty() {
+        return "no cards".into();
+    }
+    let head = ["CARD", "BANK", "TOKEN", "EXPIRY", "KEYS", "PAYMENTS", "STATUS"].map(String::from);
+    let rows = cards.iter().map(|card| {
+        let status = match card.status {
+            CardStatus::Active => "active",
+            CardStatus::Blocked => "blocked",
+        };
+        [
+            hex::encode(card.card),
+            card.provider.name().into(),
+            masked(&card.token),
+            card.expiry.clone(),
+            card.key_version.to_string(),
+            format!("up to {}", card.highest_atc),
+            status.into(),
+        ]
+    });
+    let lines: Vec<_> = std::iter::once(head)
+        .chain(rows)
+        .map(|[card, bank, token, expiry, keys, payments, status]| {
+            format!("{card:<32}  {bank:<4}  {token:<19}  {expiry:<6}  {keys:<4}  {payments:<11}  {status}")
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// A token with only its last four digits.
+fn masked(token: &str) -> String {
+    let hidden = token.len().saturating_sub(4);
+    format!("{}{}", "*".repeat(hidden), token.get(hidden..).unwrap_or_default())
+}
+
+fn read_challenge(path: &Path) -> Result<Challenge, String> {
+    serde_json::from_slice(&read(path, 4096)?).map_err(|error| {
+        format!("{}: not a challenge: {error}; give what `challenge --json` printed", path.display())
+    })
+}
+
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
+    let failed = |error: io::Error| format!("{}: {error}", path.display());
+    let input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(fs::File::open(path).map_err(failed)?)
+    };
+    let mut bytes = Vec::new();
+    input.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > limit {
+        return Err(format!("{}: longer than {limit} bytes", path.display()));
+    }
+    Ok(bytes)
+}
+
+fn unhex<const N: usize>(digits: &str, what: &str) -> Result<[u8; N], String> {
+    tapvault_proto::document::unhex(digits)
+        .map_err(|_| format!("the {what} is not {} lower-case hexadecimal digits", 2 * N))
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn bank(name: &str) -> Result<LabBank, String> {
+    LabBank::by_name(name).ok_or_else(|| "the lab has the banks A and B".into())
+}
+
+fn card(digits: &str) -> Result<CardId, String> {
+    unhex(digits, "card id").map(CardId)
+}
+
+fn last_four(digits: &str) -> Result<[u8; 4], String> {
+    let four = <[u8; 4]>::try_from(digits.as_bytes()).ok().filter(|four| four.iter().all(u8::is_ascii_digit));
+    four.ok_or_else(|| "four digits, such as 4321".into())
+}

@@ -1,0 +1,361 @@
+//! `tapvault-terminal`: a contactless terminal with its issuer in the same process. For the lab.
+
+#![forbid(unsafe_code)]
+
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant, SystemTime},
+};
+use tapvault_network::{
+    frame::TcpCard,
+    issuer::{Decision, Issuer},
+    registry::CNY,
+    request::AuthorisationRequest,
+    state::replace,
+    terminal::{Payment, Refusal, Speaker, TerminalError, Transcript, Verification, pay},
+};
+
+/// How long the terminal waits for a card.
+const CARD_PATIENCE: Duration = Duration::from_secs(30);
+/// Longest recorded request that is read.
+const MAX_REQUEST: u64 = 4096;
+
+const APPROVED: u8 = 0;
+const DECLINED: u8 = 1;
+const REFUSED: u8 = 2;
+const FAILED: u8 = 3;
+const USAGE: u8 = 64;
+
+/// A contactless terminal that takes one card, explains every exchange, and asks the lab's issuer.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: the terminal in one window, the phone in another.
+  tapvault-terminal pay --listen 127.0.0.1:35963 --state bank.json --amount 12.00 --record payment.json
+  tapvault tap 00112233445566778899aabbccddeeff
+  tapvault-terminal replay payment.json --state bank.json    (must be declined)
+Exit status: 0 approved, 1 declined by the issuer, 2 the card did not do, 3 no card or a file's error,
+64 wrong usage."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Waits for a card, takes it through a payment and asks the issuer.
+    Pay(Pay),
+    /// Gives a recorded request to the issuer once more.
+    Replay {
+        /// What `pay --record` wrote.
+        file: PathBuf,
+        /// The issuer's memory.
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Pay {
+    /// Where the card connects; this machine's own addresses only. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:35963", value_parser = loopback)]
+    listen: SocketAddr,
+    /// The issuer's memory.
+    #[arg(long, value_name = "FILE")]
+    state: PathBuf,
+    /// Amount in yuan.
+    #[arg(long, value_parser = amount)]
+    amount: u64,
+    /// Whether the holder is to be verified; auto: above the limit.
+    #[arg(long, value_enum, default_value_t = Verify::Auto)]
+    verify: Verify,
+    /// Amount up to which `auto` asks for no verification.
+    #[arg(long, value_name = "AMOUNT", default_value = "300.00", value_parser = amount)]
+    cvm_limit: u64,
+    /// Writes the request to the issuer here, for `replay`.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    /// Written with the port in it once a card can connect.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Verify {
+    Always,
+    Never,
+    Auto,
+}
+
+/// How it ended: the exit status, and what is printed.
+struct Outcome {
+    status: u8,
+    transcript: Transcript,
+    result: Value,
+    text: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; clap's own status 2 would say that the card did not do.
+            let status = if error.use_stderr() { USAGE } else { APPROVED };
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    let (json, outcome) = match arguments.command {
+        Command::Pay(arguments) => (arguments.json, run(&arguments)),
+        Command::Replay { file, state, json } => (json, replay(&file, &state)),
+    };
+    ExitCode::from(show(json, &outcome.unwrap_or_else(failed)))
+}
+
+fn run(arguments: &Pay) -> Result<Outcome, String> {
+    // A missing state is found before the card is asked for a cryptogram; the lock is not kept, so that
+    // other commands need not wait for a card.
+    drop(Issuer::open(&arguments.state).map_err(|error| error.to_string())?);
+    let mut card = wait_for_card(arguments)?;
+    let taken = match pay(&mut card, &payment(arguments)?) {
+        Ok(taken) => taken,
+        Err(error) => return Ok(not_taken(error)),
+    };
+    drop(card);
+    if let Some(path) = &arguments.record {
+        let mut bytes = serde_json::to_vec_pretty(&taken.request).map_err(|error| error.to_string())?;
+        bytes.push(b'\n');
+        replace(path, &bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let mut outcome = authorise(&arguments.state, &taken.request)?;
+    if let Value::Object(result) = &mut outcome.result {
+        result.insert("verification".into(), json!(taken.verification));
+        result.insert("request".into(), json!(taken.request));
+    }
+    if matches!(taken.verification, Verification::OnlinePin | Verification::Signature) {
+        outcome.text.push_str("\nnote: this terminal has no pad: PIN or signature were not taken");
+    }
+    outcome.transcript = taken.transcript;
+    Ok(outcome)
+}
+
+fn replay(file: &Path, state: &Path) -> Result<Outcome, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    if fs::metadata(file).map_err(|error| failed(&error))?.len() > MAX_REQUEST {
+        return Err(failed(&"too long for a recorded request"));
+    }
+    let bytes = fs::read(file).map_err(|error| failed(&error))?;
+    let request = serde_json::from_slice(&bytes)
+        .map_err(|error| failed(&format!("{error}; give what `pay --record` wrote")))?;
+    authorise(state, &request)
+}
+
+fn authorise(state: &Path, request: &AuthorisationRequest) -> Result<Outcome, String> {
+    let decision = Issuer::open(state).map_err(|error| error.to_string())?.authorise(request);
+    let text = decision.to_string();
+    let (status, outcome, reason, arpc) = match &decision {
+        Decision::Approved { arpc, .. } => (APPROVED, "approved", Value::Null, json!(hex::encode(arpc))),
+        Decision::Declined(reason) => (DECLINED, "declined", json!(reason), Value::Null),
+    };
+    let result =
+        json!({ "outcome": outcome, "arc": decision.arc(), "reason": reason, "arpc": arpc, "text": text });
+    Ok(Outcome { status, transcript: Transcript::default(), result, text })
+}
+
+fn not_taken(error: TerminalError) -> Outcome {
+    let text = error.to_string();
+    let (status, outcome) = match error.refusal {
+        Refusal::Link(_) => (FAILED, "failed"),
+        _ => (REFUSED, "refused"),
+    };
+    let result = json!({ "outcome": outcome, "text": text });
+    let text = format!("{outcome}: {text}");
+    Outcome { status, transcript: error.transcript, result, text }
+}
+
+fn failed(error: String) -> Outcome {
+    let result = json!({ "outcome": "failed", "text": error });
+    Outcome { status: FAILED, transcript: Transcript::default(), result, text: format!("failed: {error}") }
+}
+
+/// Prints the outcome and returns its exit status.
+fn show(json: bool, outcome: &Outcome) -> u8 {
+    if json {
+        println!("{}", json!({ "result": outcome.result, "transcript": outcome.transcript }));
+        return outcome.status;
+    }
+    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    print!("{}", outcome.transcript.to_text(if colours { coloured } else { plain }));
+    if outcome.status == FAILED {
+        eprintln!("{}", outcome.text);
+    } else if colours {
+        let colour = if outcome.status == APPROVED { "32" } else { "31" };
+        println!("\x1b[1;{colour}m{}\x1b[0m", outcome.text);
+    } else {
+        println!("{}", outcome.text);
+    }
+    outcome.status
+}
+
+fn plain(_: Speaker, line: &str) -> String {
+    line.to_owned()
+}
+
+fn coloured(speaker: Speaker, line: &str) -> String {
+    let colour = match speaker {
+        Speaker::Terminal => "36",
+        Speaker::Card => "33",
+    };
+    format!("\x1b[1;{colour}m{line}\x1b[0m")
+}
+
+fn payment(arguments: &Pay) -> Result<Payment, String> {
+    let mut unpredictable = [0; 4];
+    getrandom::fill(&mut unpredictable)
+        .map_err(|error| format!("the operating system gave no random numbers: {error}"))?;
+    Ok(Payment {
+        amount_minor: arguments.amount,
+        currency: CNY,
+        country: CNY,
+        date: today(),
+        unpredictable,
+        verification_required: match arguments.verify {
+            Verify::Always => true,
+            Verify::Never => false,
+            Verify::Auto => arguments.amount > arguments.cvm_limit,
+        },
+        online_pin: false,
+        signature: false,
+    })
+}
+
+fn wait_for_card(arguments: &Pay) -> Result<TcpCard, String> {
+    let listen = arguments.listen;
+    let failed = |error: io::Error| format!("{listen}: {error}");
+    let listener = TcpListener::bind(listen).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    if let Some(path) = &arguments.ready_file {
+        // Renamed into place: whoever waits for the file finds the port in it.
+        replace(path, format!("{}\n", address.port()).as_bytes())
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if !arguments.json {
+        eprintln!("waiting for a card at {address}");
+    }
+    let deadline = Instant::now() + CARD_PATIENCE;
+    while Instant::now() < deadline {
+        match listener.accept() {
+            Ok((stream, _)) => return TcpCard::new(stream).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Err(format!(
+        "no card came to {address} in {} seconds; start the tap, then pay again",
+        CARD_PATIENCE.as_secs()
+    ))
+}
+
+/// Today in UTC, YYMMDD in BCD.
+fn today() -> [u8; 3] {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    civil(since.as_secs() / 86_400)
+}
+
+/// The date of a day since 1970-01-01, YYMMDD in BCD.
+fn civil(days: u64) -> [u8; 3] {
+    let (mut year, mut rest) = (1970, days);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    while rest >= 365 + u64::from(leap(year)) {
+        rest -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if rest < length {
+            break;
+        }
+        rest -= length;
+        month += 1;
+    }
+    [year % 100, month, rest + 1].map(|number| u8::try_from(number / 10 * 16 + number % 10).unwrap_or(0))
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "an address and a port, such as 127.0.0.1:35963")?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("only this machine's own addresses: 127.0.0.1 or [::1]; a lab terminal trusts whoever connects"
+            .into())
+    }
+}
+
+/// Yuan and fen: `12`, `12.5` or `12.50`.
+fn amount(text: &str) -> Result<u64, String> {
+    let wrong = || "an amount such as 12.00, up to 9999999999.99".to_owned();
+    let (units, cents) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(units) || !digits(cents) || units.len() > 10 || cents.len() > 2 {
+        return Err(wrong());
+    }
+    let units: u64 = units.parse().map_err(|_| wrong())?;
+    let cents: u64 = format!("{cents:0<2}").parse().map_err(|_| wrong())?;
+    Ok(units * 100 + cents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (days, date) in [
+            (0, [0x70, 0x01, 0x01]),
+            (11_016, [0x00, 0x02, 0x29]),
+            (11_017, [0x00, 0x03, 0x01]),
+            (19_722, [0x23, 0x12, 0x31]),
+            (19_723, [0x24, 0x01, 0x01]),
+            (20_781, [0x26, 0x11, 0x24]),
+        ] {
+            assert_eq!(civil(days), date, "{days}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_exact() {
+        for (text, minor) in
+            [("12.00", 1200), ("12", 1200), ("12.5", 1250), ("0.01", 1), ("9999999999.99", 999_999_999_999)]
+        {
+            assert_eq!(amount(text), Ok(minor), "{text}");
+        }
+        for bad in ["", ".", "12.", ".5", "-1", "1.234", "1e3", "1,00", "10000000000"] {
+            assert!(amount(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_listened_at() {
+        assert!(loopback("127.0.0.1:0").is_ok());
+        assert!(loopback("[::1]:35963").is_ok());
+        for bad in ["0.0.0.0:35963", "192.168.1.2:35963", "[::]:1", "127.0.0.1", "localhost:1"] {
+            assert!(loopback(bad).is_err(), "{bad}");
+        }
+    }
+}

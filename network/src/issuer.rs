@@ -1,0 +1,263 @@
+//! The issuer: checks that a payment was made by a card it issued, once, and as the card says.
+
+use crate::{
+    pboc,
+    request::{AuthorisationRequest, IssuerData, token_of, track2_of},
+    state::{CardRecord, CardStatus, StateError, StateFile},
+};
+use serde::Serialize;
+use std::{fmt, path::Path};
+use subtle::ConstantTimeEq;
+
+/// Cryptogram version of our cards.
+const CVN: u8 = 0x01;
+/// Algorithm identifier of 3DES.
+const ALGORITHM_3DES: u8 = 0x01;
+/// CVR byte 2 of our cards: second cryptogram not requested, first one an ARQC.
+const CVR_ARQC: u8 = 0xA0;
+/// CVR byte 2 bit 3: the wallet PIN was verified.
+const CVR_PIN_VERIFIED: u8 = 0x04;
+/// CTQ byte 2 bit 8: the phone verified the holder (CDCVM).
+const CTQ_CDCVM: u8 = 0x80;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident, $arc:literal, $text:literal;)*) => {
+        /// Why a payment was declined.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Reason { $($(#[doc = $doc])+ $name),* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The response code, ISO 8583 field 39: two ASCII characters.
+            #[must_use]
+            pub const fn arc(self) -> &'static str {
+                match self { $(Self::$name => $arc),* }
+            }
+        }
+
+        impl fmt::Display for Reason {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$name => $text),* })
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Tag 57 holds no token.
+    MalformedTrack2, "30", "track 2 holds no token; the request was altered or is not from a card";
+    /// No such token.
+    UnknownCard, "14", "no card with this token; issue it with this state file";
+    /// Track 2 or 5F34 differ from what was issued.
+    WrongCardData, "14", "expiry, service code or sequence number are not as issued; the request was altered";
+    /// The card is blocked.
+    CardBlocked, "62", "the card is blocked; issue it again";
+    /// Tag 9F10 is not what our cards send.
+    MalformedIad, "30", "issuer application data are not those of our cards";
+    /// The cryptogram's type does not ask the issuer.
+    NotOnlineRequest, "05", "the card did not ask the issuer: its results do not say ARQC";
+    /// The keys are older or newer than the last issue.
+    WrongKeyVersion, "05", "the card's keys are not the ones issued last; install the last package";
+    /// The cryptogram is not this card's over these data.
+    WrongCryptogram, "05", "the cryptogram does not fit: altered data or a forged card";
+    /// The counter is not above the highest approved.
+    ReplayedAtc, "94", "the transaction counter was used or passed before: a replay, or a copied card";
+    /// CTQ and CVR disagree on the wallet PIN.
+    VerificationMismatch, "05", "the qualifiers and the card's results disagree on the holder's verification";
+    /// The new counter could not be stored.
+    StateNotStored, "96", "the counter could not be stored, so nothing is approved; check the state file";
+}
+
+/// What the issuer answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Paid; the counter is already stored.
+    Approved {
+        /// The issuer's cryptogram over ARQC and "00", method 1.
+        arpc: [u8; 8],
+        /// The counter.
+        atc: u16,
+        /// Whether the phone verified the holder.
+        holder_verified: bool,
+    },
+    /// Not paid.
+    Declined(Reason),
+}
+
+impl Decision {
+    /// The response code, ISO 8583 field 39.
+    #[must_use]
+    pub const fn arc(&self) -> &'static str {
+        match self {
+            Self::Approved { .. } => "00",
+            Self::Declined(reason) => reason.arc(),
+        }
+    }
+
+    /// Whether it is paid.
+    #[must_use]
+    pub const fn is_approved(&self) -> bool {
+        matches!(self, Self::Approved { .. })
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Approved { atc, holder_verified, .. } => {
+                let holder =
+                    if *holder_verified { "holder verified by wallet PIN" } else { "holder not verified" };
+                write!(f, "approved (00): payment {atc} of this card, {holder}")
+            }
+            Self::Declined(reason) => write!(f, "declined ({}): {reason}", reason.arc()),
+        }
+    }
+}
+
+/// The issuer of the lab banks' cards.
+#[derive(Debug, Default)]
+pub struct Issuer {
+    pub(crate) cards: Vec<CardRecord>,
+    // Without a file the state ends with the process: for tests.
+    file: Option<StateFile>,
+}
+
+impl Issuer {
+    /// An issuer that remembers nothing after this process; for tests.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::default()
+    }
+
+    /// The issuer of an existing state file. Other commands wait until it is dropped.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let (file, cards) = StateFile::open(path, false)?;
+        Ok(Self { cards, file: Some(file) })
+    }
+
+    /// As [`Self::open`]; a missing file is an issuer without cards.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn open_or_create(path: &Path) -> Result<Self, StateError> {
+        let (file, cards) = StateFile::open(path, true)?;
+        Ok(Self { cards, file: Some(file) })
+    }
+
+    /// The cards issued, in order of first issue.
+    #[must_use]
+    pub fn cards(&self) -> &[CardRecord] {
+        &self.cards
+    }
+
+    /// Decides on a payment. The counter is on the disk before an approval is returned: a power cut may
+    /// lose an approval, never allow a second one. A declined request changes nothing.
+    #[must_use]
+    pub fn authorise(&mut self, request: &AuthorisationRequest) -> Decision {
+        match self.check(request) {
+            Ok(accepted) => {
+                let Accepted { position, arpc, atc, holder_verified } = accepted;
+                let mut cards = self.cards.clone();
+                if let Some(card) = cards.get_mut(position) {
+                    card.highest_atc = atc;
+                }
+                match self.store(cards) {
+                    Ok(()) => Decision::Approved { arpc, atc, holder_verified },
+                    Err(_) => Decision::Declined(Reason::StateNotStored),
+                }
+            }
+            Err(reason) => Decision::Declined(reason),
+        }
+    }
+
+    /// Blocks or unblocks the cards' payments; `false` when there is no such card.
+    ///
+    /// # Errors
+    /// [`StateError`]; nothing is changed then.
+    pub fn set_status(&mut self, card: &[u8; 16], status: CardStatus) -> Result<bool, StateError> {
+        let mut cards = self.cards.clone();
+        let Some(record) = cards.iter_mut().find(|record| record.card == *card) else { return Ok(false) };
+        record.status = status;
+        self.store(cards).map(|()| true)
+    }
+
+    /// Puts new records in force once they are stored.
+    pub(crate) fn store(&mut self, cards: Vec<CardRecord>) -> Result<(), StateError> {
+        if let Some(file) = &self.file {
+            file.store(&cards)?;
+        }
+        self.cards = cards;
+        Ok(())
+    }
+
+    fn check(&self, request: &AuthorisationRequest) -> Result<Accepted, Reason> {
+        let token = token_of(&request.track2).ok_or(Reason::MalformedTrack2)?;
+        let found = self.cards.iter().enumerate().find(|(_, card)| card.token == token);
+        let (position, card) = found.ok_or(Reason::UnknownCard)?;
+        if card.status != CardStatus::Active {
+            return Err(Reason::CardBlocked);
+        }
+        let issued = track2_of(&card.token, &card.expiry);
+        if issued.as_ref() != Some(&request.track2) || request.psn != [card.psn] {
+            return Err(Reason::WrongCardData);
+        }
+        let iad = IssuerData::parse(&request.issuer_data).ok_or(Reason::MalformedIad)?;
+        if iad.cvn != CVN || iad.algorithm != ALGORITHM_3DES {
+            return Err(Reason::MalformedIad);
+        }
+        if iad.key_version != card.key_version {
+            return Err(Reason::WrongKeyVersion);
+        }
+        let holder_verified = holder_verified(iad.cvr)?;
+        let (arpc, atc) = verify(card, &iad, request)?;
+        // Below here the request is the card's own; a replay is told from a forgery.
+        if atc <= card.highest_atc {
+            return Err(Reason::ReplayedAtc);
+        }
+        let [_, qualifiers] = request.ctq;
+        if (qualifiers & CTQ_CDCVM != 0) != holder_verified {
+            return Err(Reason::VerificationMismatch);
+        }
+        Ok(Accepted { position, arpc, atc, holder_verified })
+    }
+}
+
+struct Accepted {
+    position: usize,
+    arpc: [u8; 8],
+    atc: u16,
+    holder_verified: bool,
+}
+
+/// Whether the card says that the wallet PIN was verified. Our cards send two values only.
+fn holder_verified(cvr: [u8; 4]) -> Result<bool, Reason> {
+    const ARQC_PIN: u8 = CVR_ARQC | CVR_PIN_VERIFIED;
+    match cvr {
+        [_, CVR_ARQC, 0, 0] => Ok(false),
+        [_, ARQC_PIN, 0, 0] => Ok(true),
+        [_, result, ..] if result & 0xF0 != CVR_ARQC => Err(Reason::NotOnlineRequest),
+        _ => Err(Reason::MalformedIad),
+    }
+}
+
+/// Checks the cryptogram in constant time; returns the ARPC and the counter.
+fn verify(
+    card: &CardRecord,
+    iad: &IssuerData,
+    request: &AuthorisationRequest,
+) -> Result<([u8; 8], u16), Reason> {
+    let atc = u16::from_be_bytes(request.atc);
+    let master = card.provider.issuer_master_key(card.key_version);
+    let udk = pboc::udk(&master, &card.token, card.psn).map_err(|_| Reason::WrongCardData)?;
+    let expected = pboc::cryptogram(&udk, atc, &request.cvn01_data(iad.cvr));
+    if !bool::from(expected.ct_eq(&request.cryptogram)) {
+        return Err(Reason::WrongCryptogram);
+    }
+    Ok((pboc::arpc(&udk, atc, &request.cryptogram, *b"00"), atc))
+}

@@ -1,0 +1,233 @@
+//! Issuing: makes a card's profile and records it, so that the issuer knows the card before the phone does.
+
+use crate::{
+    issuer::Issuer,
+    lab::LabBank,
+    pboc,
+    request::track2_of,
+    state::{CardRecord, CardStatus, StateError},
+};
+use std::fmt;
+use tapvault_proto::{
+    Error,
+    emv::AID_UNIONPAY_DEBIT,
+    id::CardId,
+    profile::{CardProfile, Key128, Suite},
+    wire::Bytes,
+};
+
+/// Renminbi, ISO 4217 numeric code as in tag 5F2A.
+pub const CNY: u16 = 0x0156;
+/// First digits of the lab's tokens. The range is not known to be assigned to anybody.
+const TOKEN_RANGE: &str = "629999";
+/// Sequence number of every token.
+const PSN: u8 = 0x01;
+/// Application interchange profile of a real UnionPay debit card's contactless trace; no offline data
+/// authentication takes place, since these cards are online only.
+const AIP: [u8; 2] = [0x7C, 0x00];
+
+/// What to issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The bank.
+    pub bank: LabBank,
+    /// The card; a known id is issued again with the next key version.
+    pub card: CardId,
+    /// Its token, 13 to 19 digits; `None` keeps a known card's and draws one for a new card.
+    pub token: Option<String>,
+    /// Last four digits of the account number behind the token.
+    pub last_four: [u8; 4],
+    /// Expiry, YYMM.
+    pub expiry: String,
+}
+
+/// Why a card was not issued.
+#[derive(Debug)]
+pub enum IssueError {
+    /// The token belongs to another card.
+    TokenTaken,
+    /// The card is another bank's.
+    OtherBank,
+    /// All 255 key versions were used.
+    KeyVersionsUsedUp,
+    /// Token or expiry are not digits of the right number.
+    Digits,
+    /// The profile breaks the rules of the card trusted app.
+    Profile(Error),
+    /// The operating system gave no random numbers.
+    NoRandomness,
+    /// The state could not be stored; nothing was issued.
+    State(StateError),
+}
+
+impl fmt::Display for IssueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TokenTaken => {
+                f.write_str("the token belongs to another card; leave it out to draw a new one")
+            }
+            Self::OtherBank => f.write_str("the card was issued by another bank; use a new card id"),
+            Self::KeyVersionsUsedUp => {
+                f.write_str("all 255 key versions are used; issue under a new card id")
+            }
+            Self::Digits => {
+                f.write_str("a token has 13 to 19 digits, an expiry four: YYMM with a month 01 to 12")
+            }
+            Self::Profile(error) => write!(f, "the card trusted app would refuse the profile: {error:?}"),
+            Self::NoRandomness => f.write_str("the operating system gave no random numbers; try again"),
+            Self::State(error) => write!(f, "nothing was issued: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for IssueError {}
+
+impl From<StateError> for IssueError {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+impl Issuer {
+    /// Issues a card: the next key version, counter at 0, recorded before the profile is returned. From
+    /// then on payments with an earlier key version are declined.
+    ///
+    /// # Errors
+    /// [`IssueError`]; nothing is issued then.
+    pub fn issue(&mut self, order: &Order) -> Result<CardProfile, IssueError> {
+        let known = self.cards.iter().position(|record| record.card == order.card.0);
+        let previous = known.and_then(|at| self.cards.get(at));
+        if previous.is_some_and(|record| record.provider != order.bank) {
+            return Err(IssueError::OtherBank);
+        }
+        let key_version = previous
+            .map_or(0, |record| record.key_version)
+            .checked_add(1)
+            .ok_or(IssueError::KeyVersionsUsedUp)?;
+        let token = match (&order.token, previous) {
+            (Some(token), _) => token.clone(),
+            (None, Some(record)) => record.token.clone(),
+            (None, None) => draw_token()?,
+        };
+        if self.cards.iter().any(|record| record.token == token && record.card != order.card.0) {
+            return Err(IssueError::TokenTaken);
+        }
+        let profile = lab_debit_profile(order.bank, &token, &order.expiry, key_version, order.last_four)?;
+        let record = CardRecord {
+            card: order.card.0,
+            provider: order.bank,
+            token,
+            psn: PSN,
+            expiry: order.expiry.clone(),
+            key_version,
+            highest_atc: 0,
+            status: CardStatus::Active,
+        };
+        let mut cards = self.cards.clone();
+        match known.and_then(|at| cards.get_mut(at)) {
+            Some(place) => *place = record,
+            None => cards.push(record),
+        }
+        self.store(cards)?;
+        Ok(profile)
+    }
+}
+
+/// A debit card of a lab bank: token of 13 to 19 digits, expiry YYMM, its keys of one version.
+///
+/// # Errors
+/// [`IssueError::Digits`], [`IssueError::Profile`].
+pub fn lab_debit_profile(
+    bank: LabBank,
+    token: &str,
+    expiry: &str,
+    key_version: u8,
+    last_four: [u8; 4],
+) -> Result<CardProfile, IssueError> {
+    let month = expiry.get(2..).and_then(|month| month.parse::<u8>().ok());
+    if !month.is_some_and(|month| (1..=12).contains(&month)) {
+        return Err(IssueError::Digits);
+    }
+    let track2 = track2_of(token, expiry).ok_or(IssueError::Digits)?;
+    let udk: Key128 =
+        pboc::udk(&bank.issuer_master_key(key_version), token, PSN).map_err(|_| IssueError::Digits)?;
+    let profile = CardProfile {
+        format: CardProfile::FORMAT,
+        key_version,
+        suite: Suite::Pboc3DesCvn01,
+        aid: bytes(&AID_UNIONPAY_DEBIT)?,
+        label: bytes(b"UnionPay Debit")?,
+        track2: bytes(&track2)?,
+        psn: PSN,
+        aip: AIP,
+        currency: CNY,
+        online_pin_allowed: true,
+        signature_allowed: false,
+        udk,
+        last_four,
+        art: bytes(b"lab-blue")?,
+        issuer: bytes(format!("Lab Bank {}", bank.name()).as_bytes())?,
+    };
+    profile.check().map_err(IssueError::Profile)?;
+    Ok(profile)
+}
+
+/// A random card id.
+///
+/// # Errors
+/// [`IssueError::NoRandomness`].
+pub fn draw_card_id() -> Result<CardId, IssueError> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|_| IssueError::NoRandomness)?;
+    Ok(CardId(id))
+}
+
+/// Sixteen digits: the lab's range, nine random ones, the check digit of ISO/IEC 7812-1.
+fn draw_token() -> Result<String, IssueError> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|_| IssueError::NoRandomness)?;
+    let digits = format!("{TOKEN_RANGE}{:09}", u64::from_be_bytes(random) % 1_000_000_000);
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| {
+            let digit = u32::from(digit - b'0');
+            let weighted = if at % 2 == 0 { 2 * digit } else { digit };
+            weighted / 10 + weighted % 10
+        })
+        .sum();
+    Ok(format!("{digits}{}", (10 - sum % 10) % 10))
+}
+
+fn bytes<const N: usize>(text: &[u8]) -> Result<Bytes<N>, IssueError> {
+    Bytes::from_slice(text).map_err(|_| IssueError::Profile(Error::ProfileInvalid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drawn_token_has_a_right_check_digit() {
+        for _ in 0..50 {
+            let token = draw_token().unwrap();
+            let sum: u32 = token
+                .bytes()
+                .rev()
+                .enumerate()
+                .map(|(at, digit)| u32::from(digit - b'0') * if at % 2 == 1 { 2 } else { 1 })
+                .map(|weighted| weighted / 10 + weighted % 10)
+                .sum();
+            assert_eq!((token.len(), sum % 10), (16, 0), "{token}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_is_a_year_and_a_month() {
+        for bad in ["", "31", "3100", "3113", "311", "31123", "3a12", "31+1"] {
+            let profile = lab_debit_profile(LabBank::A, "6299991234567890", bad, 1, *b"4321");
+            assert!(matches!(profile, Err(IssueError::Digits)), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A lab bank, a holder's fingers and a terminal's commands, for the scenarios.
+
+use crate::Outcome;
+use std::io;
+use tapvault::{PinPad, Transport, Wallet, pad::Prompt, wallet::Purpose};
+use tapvault_network::{
+    bank::Provider,
+    issuer::{Decision, Issuer},
+    lab::LabBank,
+    registry::{CNY, Order, draw_card_id},
+    request::{AuthorisationRequest, CardAnswer},
+};
+use tapvault_proto::{
+    card::ChallengeReply,
+    emv::{
+        AID_UNIONPAY_DEBIT, PPSE,
+        apdu::{Command, Response},
+        gpo::{PDOL_DATA_LEN, PdolData},
+        tlv::find,
+    },
+    id::{CardId, ProviderId},
+    pin::{Pin, TicketPurpose},
+};
+
+/// Provider A of the lab: the first 16 bytes of SHA-256("provider A").
+pub const PROVIDER_A: [u8; 16] = *b"\x67\x38\x1d\x66\x7e\xf8\x81\xd1\xeb\xde\xa0\x4d\x94\x42\xb8\x44";
+/// The holder's PIN in every scenario.
+pub const PIN: &str = "135790";
+
+/// Makes any error a message.
+pub fn say<E: std::fmt::Display>(error: E) -> String {
+    error.to_string()
+}
+
+/// A pad that enters prepared digits.
+pub struct Digits(std::vec::IntoIter<String>);
+
+impl Digits {
+    /// Enters these, one after the other.
+    #[must_use]
+    pub fn of(pins: &[&str]) -> Self {
+        Self(pins.iter().map(|pin| (*pin).to_string()).collect::<Vec<_>>().into_iter())
+    }
+}
+
+impl PinPad for Digits {
+    fn ask(&mut self, _: Prompt) -> io::Result<Pin> {
+        let digits = self.0.next().ok_or(io::ErrorKind::UnexpectedEof)?;
+        Pin::from_ascii(digits.as_bytes()).map_err(io::Error::other)
+    }
+}
+
+/// The lab's bank A with its issuer.
+pub struct Lab {
+    /// Decides on payments.
+    pub issuer: Issuer,
+    /// Seals and permits.
+    pub provider: Provider,
+}
+
+impl Lab {
+    /// A bank that has issued nothing.
+    ///
+    /// # Errors
+    /// The bank's.
+    pub fn new() -> Outcome<Self> {
+        let provider = Provider::lab("A").map_err(say)?;
+        Ok(Self { issuer: Issuer::in_memory(), provider })
+    }
+
+    /// The bank's id.
+    #[must_use]
+    pub fn provider_id(&self) -> ProviderId {
+        self.provider.id()
+    }
+
+    /// A package for a challenge; the card's next key version.
+    ///
+    /// # Errors
+    /// The bank's.
+    pub fn package(&mut self, card: CardId, challenge: &ChallengeReply) -> Outcome<String> {
+        let order = Order { bank: LabBank::A, card, token: None, last_four: *b"4321", expiry: "3012".into() };
+        let profile = self.issuer.issue(&order).map_err(say)?;
+        self.provider.seal(card, &challenge.challenge, &challenge.recipient, &profile).map_err(say)
+    }
+
+    /// Puts a new card into the wallet.
+    ///
+    /// # Errors
+    /// Anybody's.
+    pub fn provision<T: Transport>(&mut self, wallet: &mut Wallet<T>) -> Outcome<CardId> {
+        let card = draw_card_id().map_err(say)?;
+        let challenge = wallet.card_challenge().map_err(say)?;
+        let package = self.package(card, &challenge)?;
+        wallet.add_card(package.as_bytes()).map_err(say)
+    }
+
+    /// Sets the wallet PIN whatever was there.
+    ///
+    /// # Errors
+    /// Anybody's.
+    pub fn set_pin<T: Transport>(&mut self, wallet: &mut Wallet<T>, pin: &str) -> Outcome<()> {
+        let challenge = wallet.pin_challenge().map_err(say)?;
+        let ticket = self.provider.ticket(TicketPurpose::Reset, challenge);
+        wallet.set_pin(ticket, &mut Digits::of(&[pin])).map_err(say)
+    }
+
+    /// Verifies the PIN for up to 1,000.00 CNY on `card`.
+    ///
+    /// # Errors
+    /// The client's.
+    pub fn verify<T: Transport>(
+        &self,
+        wallet: &mut Wallet<T>,
+        card: CardId,
+        pin: &str,
+    ) -> Result<(), tapvault::ClientError> {
+        let purpose = Purpose { card, ceiling: 100_000, currency: CNY };
+        wallet.verify_pin(self.provider_id(), purpose, &mut Digits::of(&[pin]))
+    }
+}
+
+/// What a terminal sends for the PDOL: TTQ of a qPBOC terminal, online only, that asks for a
+/// verification when `verification` and knows no other than the phone's.
+#[must_use]
+pub fn terminal_data(amount_minor: u32, verification: bool) -> [u8; PDOL_DATA_LEN] {
+    let mut data = [0; PDOL_DATA_LEN];
+    data[..4].copy_from_slice(&[0x20, if verification { 0xC0 } else { 0x80 }, 0x00, 0x00]);
+    let digits = format!("{amount_minor:012}");
+    for (byte, pair) in data[4..10].iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        *byte = (pair[0] - b'0') << 4 | (pair[1] - b'0');
+    }
+    data[16..18].copy_from_slice(&CNY.to_be_bytes());
+    data[23..25].copy_from_slice(&CNY.to_be_bytes());
+    data[25..28].copy_from_slice(&[0x26, 0x11, 0x24]);
+    data[29..].copy_from_slice(&amount_minor.wrapping_mul(0x9E37_79B9).to_be_bytes());
+    data
+}
+
+/// GET PROCESSING OPTIONS with [`terminal_data`].
+#[must_use]
+pub fn gpo_command(amount_minor: u32, verification: bool) -> Vec<u8> {
+    let data = [&[0x83, PDOL_DATA_LEN as u8], &terminal_data(amount_minor, verification)[..]].concat();
+    Command { cla: 0x80, ins: 0xA8, p1: 0, p2: 0, data: &data }.to_bytes().to_vec()
+}
+
+/// One tap: PPSE, SELECT, GET PROCESSING OPTIONS; the last response.
+///
+/// # Errors
+/// When a SELECT is refused.
+pub fn tap<T: Transport>(
+    wallet: &mut Wallet<T>,
+    card: CardId,
+    verified: bool,
+    command: &[u8],
+) -> Outcome<Response> {
+    let mut tap = wallet.prepare_tap(card, verified).map_err(say)?;
+    for name in [&PPSE[..], &AID_UNIONPAY_DEBIT] {
+        let select = Command { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: name };
+        let answer = tap.transmit(&select.to_bytes());
+        crate::ensure(answer.status() == 0x9000, || format!("SELECT: {:04X}", answer.status()))?;
+    }
+    let response = tap.transmit(command);
+    match tap.failure() {
+        Some(failure) => Err(failure.to_string()),
+        None => Ok(response),
+    }
+}
+
+/// The issuer's request out of what terminal and card said.
+///
+/// # Errors
+/// When the answer lacks a data object.
+pub fn request(amount_minor: u32, verification: bool, response: &Response) -> Outcome<AuthorisationRequest> {
+    let body = find(response.data(), 0x77).ok_or_else(|| format!("refused: {:04X}", response.status()))?;
+    let get = |tag: u16| find(body, tag).ok_or_else(|| format!("no {tag:04X} in the answer"));
+    let fixed = |tag| get(tag).and_then(|value| value.try_into().map_err(|_| format!("length of {tag:04X}")));
+    let card = CardAnswer {
+        aip: fixed(0x82)?,
+        atc: fixed(0x9F36)?,
+        issuer_data: get(0x9F10)?.to_vec(),
+        cryptogram: get(0x9F26)?.try_into().map_err(say)?,
+        track2: get(0x57)?.to_vec(),
+        psn: get(0x5F34)?.first().copied().unwrap_or_default(),
+        ctq: fixed(0x9F6C)?,
+    };
+    Ok(AuthorisationRequest::new(&PdolData::from_bytes(&terminal_data(amount_minor, verification)), card))
+}
+
+/// A whole payment with the issuer's word; `Err` when the card refused.
+///
+/// # Errors
+/// As [`tap`] and [`request`].
+pub fn pay<T: Transport>(
+    lab: &mut Lab,
+    wallet: &mut Wallet<T>,
+    card: CardId,
+    (amount_minor, verification, verified): (u32, bool, bool),
+) -> Outcome<(AuthorisationRequest, Decision)> {
+    let response = tap(wallet, card, verified, &gpo_command(amount_minor, verification))?;
+    let request = request(amount_minor, verification, &response)?;
+    let decision = lab.issuer.authorise(&request);
+    Ok((request, decision))
+}

@@ -1,0 +1,70 @@
+//! Runs [`tapvault_tee::conformance`] inside a TEE. Part of the tests, never of a product: it admits
+//! everybody, and holds nothing.
+#![no_std]
+#![forbid(unsafe_code)]
+
+use tapvault_proto::{Error, id::Caller, service::Service};
+use tapvault_tee::{StorageError, Tee, TrustedApp, conformance};
+
+/// Runs the suite; the reply is one byte, how many claims hold, or the text of the claim that does not.
+pub const RUN: u32 = 1;
+/// Opens an object, reads 64 bytes, closes it: for measuring.
+pub const READ: u32 = 2;
+/// Opens an object, writes 64 bytes, closes it: for measuring.
+pub const WRITE: u32 = 3;
+
+/// The test trusted app. It stands in the table of edges where the PIN trusted app stands.
+#[derive(Default)]
+pub struct Conformance;
+
+impl<T: Tee> TrustedApp<T> for Conformance {
+    const SERVICE: Service = Service::Pin;
+
+    fn open(&mut self, _: &mut T, _: u32, _: Caller) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn close(&mut self, _: &mut T, _: u32) {}
+
+    fn invoke(
+        &mut self,
+        tee: &mut T,
+        _: u32,
+        method: u32,
+        _: &[u8],
+        reply: &mut [u8],
+    ) -> Result<usize, Error> {
+        match method {
+            RUN => {}
+            READ => {
+                let mut object = object(tee)?;
+                return Ok(tee.read(&mut object, reply)?);
+            }
+            WRITE => {
+                let mut object = object(tee)?;
+                let mut data = [0; 64];
+                tee.random(&mut data);
+                tee.write(&mut object, 0, &data)?;
+                return Ok(0);
+            }
+            _ => return Err(Error::UnknownMethod),
+        }
+        let held;
+        let said = match conformance::run(tee, Service::Card) {
+            Ok(count) => {
+                held = [u8::try_from(count).map_err(|_| Error::Internal)?];
+                &held[..]
+            }
+            Err(failed) => failed.0.as_bytes(),
+        };
+        reply.get_mut(..said.len()).ok_or(Error::ShortBuffer)?.copy_from_slice(said);
+        Ok(said.len())
+    }
+}
+
+fn object<T: Tee>(tee: &mut T) -> Result<T::Object, Error> {
+    match tee.open(b"measured") {
+        Err(StorageError::NotFound) => Ok(tee.create(b"measured", &[0; 64])?),
+        opened => Ok(opened?),
+    }
+}
