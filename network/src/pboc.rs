@@ -34,7 +34,7 @@ impl fmt::Display for PbocError {
 impl std::error::Error for PbocError {}
 
 /// The unique derived key of a card number (or token) and its sequence number, EMV Book 2, A1.4.1
-/// option A: 3DES(IMK)[Y] ‖ 3DES(IMK)[¬Y], no parity fix-up. `psn` is BCD.
+/// option A: `3DES(IMK)[Y] ‖ 3DES(IMK)[¬Y]`, no parity fix-up. `psn` is BCD.
 ///
 /// # Errors
 /// [`PbocError`] for a number that is not digits.
@@ -51,7 +51,7 @@ pub fn udk(imk: &Key128, number: &str, psn: u8) -> Result<Key128, PbocError> {
     Ok(encrypt_pair(imk, y, !y))
 }
 
-/// The session key of one transaction counter: 3DES(UDK)[00⁶ ‖ ATC] ‖ 3DES(UDK)[00⁶ ‖ ¬ATC]; only the
+/// The session key of one transaction counter: `3DES(UDK)[00⁶ ‖ ATC] ‖ 3DES(UDK)[00⁶ ‖ ¬ATC]`; only the
 /// two bytes of the counter are inverted.
 #[must_use]
 pub fn session_key(udk: &Key128, atc: u16) -> Key128 {
@@ -88,7 +88,7 @@ pub fn cryptogram(udk: &Key128, atc: u16, data: &[u8]) -> [u8; 8] {
     retail_mac(&session_key(udk, atc), data)
 }
 
-/// The issuer's answer, method 1: 3DES(SK)[ARQC ⊕ (ARC ‖ 00⁶)]. `arc` is two ASCII characters.
+/// The issuer's answer, method 1: `3DES(SK)[ARQC ⊕ (ARC ‖ 00⁶)]`. `arc` is two ASCII characters.
 #[must_use]
 pub fn arpc(udk: &Key128, atc: u16, arqc: &[u8; 8], arc: [u8; 2]) -> [u8; 8] {
     let [high, low] = arc;

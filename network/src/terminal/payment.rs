@@ -135,7 +135,7 @@ fn bcd_amount(minor: u64) -> Option<[u8; 6]> {
     let mut rest = minor;
     for byte in bytes.iter_mut().rev() {
         let pair = u8::try_from(rest % 100).ok()?;
-        *byte = (pair / 10) << 4 | pair % 10;
+        *byte = pair / 10 * 16 + pair % 10;
         rest /= 100;
     }
     Some(bytes)

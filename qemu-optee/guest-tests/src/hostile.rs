@@ -112,7 +112,10 @@ fn lengths(session: &mut Session<'_>, service: Service) -> Outcome<u32> {
                 if let Some(first) = request.first_mut() {
                     *first = PROTOCOL_VERSION as u8;
                 }
-                // Too short a request for one method can be a whole one for another of variable length.
+                // One version byte and one more are a whole question about a service's sessions.
+                if *id == 0x0202 && service == Service::Supervisor && len == 2 {
+                    continue;
+                }
                 let answer = session.invoke(*id, METHOD_SHAPE, &request, *max_reply);
                 clean(|| format!("{id:04X} with {len} bytes of {fill:02X}"), answer)?;
                 calls += 1;

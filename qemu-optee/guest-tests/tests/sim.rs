@@ -3,6 +3,7 @@
 use tapvault::{Transport, Wallet, sim::Sim, transport::call};
 use tapvault_guest_tests::scenarios;
 use tapvault_proto::{
+    document::unhex,
     id::{Caller, Uuid, login},
     service::Service,
     supervisor::InstallPolicyRequest,
@@ -11,6 +12,8 @@ use tapvault_proto::{
 use tapvault_tee::host::Device;
 
 const POLICY: &[u8] = include_bytes!("../../guest/policy.json");
+/// What `tapvault-bank sign-policy` printed.
+const POLICY_SIGNATURE: &str = include_str!("../../guest/policy.sig");
 /// The kernel's UUIDs of group 990 and of user 1000, as the lab's policy names them.
 const BOOT: [u8; 16] = *b"\x9c\x28\xa2\xa6\xfb\x4f\x5a\xf9\x95\x3c\x4e\xe0\x4a\x9c\x92\x6d";
 const WALLET: [u8; 16] = *b"\xfc\x34\x27\x5c\xd8\xdd\x5b\xa7\x96\x8b\x50\x47\x18\x36\x3b\x87";
@@ -19,7 +22,7 @@ fn device() -> Sim {
     let boot = Sim::new(&Device::default(), Caller { login: login::GROUP, uuid: Uuid(BOOT) });
     let mut supervisor = boot.connect(Service::Supervisor).unwrap();
     let document = Bytes::from_slice(POLICY).unwrap();
-    let signature = tapvault_network::lab::sign_policy(POLICY);
+    let signature = unhex(POLICY_SIGNATURE.trim()).unwrap();
     assert_eq!(call(&mut supervisor, &InstallPolicyRequest { document, signature }).unwrap().version, 1);
     boot.as_caller(Caller { login: login::USER, uuid: Uuid(WALLET) })
 }

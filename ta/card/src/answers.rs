@@ -46,7 +46,6 @@ pub fn static_answers(profile: &CardProfile) -> Result<StaticAnswers, Error> {
 
     let mut record = Bytes::<64>::new();
     push(&mut record, 0x5F24, &expiration_date(profile)?)?;
-    push(&mut record, 0x5F28, &profile.currency.to_be_bytes())?;
     push(&mut record, 0x9F07, &USAGE)?;
     let record = Record { sfi: 1, number: 1, data: wrap(0x70, &record)? };
 
