@@ -181,6 +181,21 @@ fn a_torn_write_leaves_the_old_state_and_a_damaged_one_is_refused() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// The state is never written in place: whoever opened it keeps the whole old one.
+#[test]
+fn the_state_is_replaced_and_not_overwritten() {
+    let folder = folder("replaced");
+    let path = folder.join("bank.json");
+    let mut issuer = Issuer::open_or_create(&path).unwrap();
+    let profile = issuer.issue(&order("6299991234567890")).unwrap();
+    let old = fs::read_to_string(&path).unwrap();
+    let opened = fs::File::open(&path).unwrap();
+    assert!(issuer.authorise(&request(&profile, 1, true)).is_approved());
+    assert_eq!(std::io::read_to_string(opened).unwrap(), old);
+    assert_ne!(fs::read_to_string(&path).unwrap(), old);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn two_processes_do_not_share_a_state_at_once() {
     let folder = folder("lock");

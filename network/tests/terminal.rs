@@ -5,6 +5,7 @@ mod common;
 use common::{SoftCard, gpo_objects, gpo_response, honest, object, order, payment};
 use std::io;
 use tapvault_network::{
+    frame::CardLink,
     issuer::{Decision, Issuer, Reason},
     terminal::{Payment, Refusal, Speaker, TerminalError, Verification, pay},
 };
@@ -78,7 +79,7 @@ fn the_transcript_tells_the_story() {
     );
     assert!(said[SELECT].1.starts_with("selected; it asks for terminal transaction qualifiers, amount"));
     assert!(said[GPO].0.contains("pay 12.00 (currency 0156), holder to be verified"));
-    assert!(said[GPO].1.starts_with("asks the issuer (ARQC): payment 0001 of this card"));
+    assert!(said[GPO].1.starts_with("asks the issuer (ARQC): payment 1 of this card"));
     assert_eq!(said[RECORD].1, "expires 311231 (YYMMDD)");
     let gpo = &taken.transcript.exchanges[GPO];
     assert_eq!(hex::encode(&gpo.command[..8]), "80a8000023832120");
@@ -338,4 +339,36 @@ fn the_cards_objects_go_to_the_issuer_as_they_came() {
     let expected = common::card_answer(&card.profile, &payment.data().unwrap(), 1, false);
     assert_eq!(gpo_objects(&expected)[4].1, taken.request.cryptogram);
     assert_eq!(taken.request.track2, expected.track2);
+}
+
+/// The published trace of a real QuickPass debit card (github neil-pan-s/qpboc-kernel, its run log), with
+/// 9F5D and longer issuer data, which our own cards do not send.
+#[test]
+fn a_real_cards_answers_are_taken() {
+    struct Recorded(std::vec::IntoIter<&'static str>);
+    impl CardLink for Recorded {
+        fn power_on(&mut self) -> io::Result<Vec<u8>> {
+            Ok(vec![])
+        }
+        fn transmit(&mut self, _: &[u8]) -> io::Result<Vec<u8>> {
+            Ok(hex::decode(self.0.next().unwrap_or_default()).unwrap_or_default())
+        }
+    }
+    let mut card = Recorded(
+        vec![
+            "6F30840E325041592E5359532E4444463031A51EBF0C1B61194F08A000000333010101500A50424F43204445424954870101\
+             9000",
+            "6F598408A000000333010101A54D500A50424F432044454249548701019F38189F66049F02069F03069F1A0295055F2A02\
+             9A039C019F37045F2D027A689F1101019F120A50424F43204445424954BF0C0A9F4D020B0ADF4D020C0A9000",
+            "774F82027C009F36020ADC57116299999999999999D201120101234567899F101307010103A00000010A01000003878786\
+             8FD1FC9F2608AD03EE811AFAD4845F3401009F6C0200009F5D060000000387879000",
+            "6A83",
+        ]
+        .into_iter(),
+    );
+    let taken = pay(&mut card, &payment(false)).unwrap();
+    assert_eq!(taken.request.atc, [0x0A, 0xDC]);
+    assert_eq!(hex::encode(taken.request.cryptogram), "ad03ee811afad484");
+    assert_eq!(taken.request.issuer_data.len(), 19);
+    assert_eq!(taken.verification, Verification::None);
 }

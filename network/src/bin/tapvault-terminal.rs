@@ -40,7 +40,7 @@ const USAGE: u8 = 64;
   tapvault-terminal pay --listen 127.0.0.1:35963 --state bank.json --amount 12.00 --record payment.json
   tapvault tap 00112233445566778899aabbccddeeff       (card id: `tapvault card list`)
   tapvault-terminal replay payment.json --state bank.json    (must be declined)
-Exit status: 0 approved, 1 declined by the issuer, 2 the card was refused or refused, 3 no card or a file's error,
+Exit status: 0 approved, 1 declined by the issuer, 2 the card refused or cannot be taken, 3 no card or a file's error,
 64 wrong usage."
 )]
 struct Arguments {

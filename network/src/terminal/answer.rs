@@ -137,14 +137,15 @@ impl Collected {
 
     /// The answer to GET PROCESSING OPTIONS in words.
     pub fn summary(&self) -> String {
-        let text = |tag| self.find(tag).map(hex::encode_upper).unwrap_or_default();
+        let cryptogram = self.find(0x9F26).map(hex::encode_upper).unwrap_or_default();
+        let counter = self.array(0x9F36).map_or(0, u16::from_be_bytes);
         let kind = match self.cvr_result().map(|result| result & CVR_TYPE) {
             Ok(CVR_TYPE_ARQC) => "asks the issuer (ARQC)",
             Ok(CVR_TYPE_AAC) => "declines (AAC)",
             Ok(_) => "does not ask the issuer",
             Err(_) => "gives unreadable results",
         };
-        format!("{kind}: payment {} of this card, cryptogram {}", text(0x9F36), text(0x9F26))
+        format!("{kind}: payment {counter} of this card, cryptogram {cryptogram}")
     }
 
     /// What the issuer needs of the card.

@@ -13,8 +13,6 @@ mod answers;
 mod pboc;
 mod provision;
 mod store;
-#[cfg(test)]
-mod tests;
 mod transaction;
 
 use answers::static_answers;

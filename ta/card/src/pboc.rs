@@ -81,3 +81,48 @@ fn retail_mac(key: &[u8; 16], data: &[u8; PADDED_LEN]) -> [u8; 8] {
 }
 
 const _: () = assert!(DATA_LEN < PADDED_LEN && PADDED_LEN.is_multiple_of(8));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::vec::Vec;
+    use tapvault_proto::emv::gpo::{PDOL_DATA_LEN, Ttq};
+
+    const VECTORS: &str = include_str!("../../../network/tests/vectors/pboc_3des_ac.json");
+
+    fn bytes<const N: usize>(value: &Value) -> [u8; N] {
+        hex::decode(value.as_str().unwrap()).unwrap().try_into().unwrap()
+    }
+
+    #[test]
+    fn cryptograms_are_those_of_software_that_is_not_ours() {
+        let file: Value = serde_json::from_str(VECTORS).unwrap();
+        let cases: Vec<_> =
+            ["public", "generated"].iter().flat_map(|part| file[part].as_array().unwrap()).collect();
+        let mut checked = 0;
+        for case in cases.iter().filter(|case| case["cvn"] == "01" && case["ac"].is_string()) {
+            let field = &case["fields"];
+            let mut terminal = PdolData::from_bytes(&[0; PDOL_DATA_LEN]);
+            terminal.ttq = Ttq([0xFF; 4]);
+            terminal.amount = bytes(&field["9F02"]);
+            terminal.amount_other = bytes(&field["9F03"]);
+            terminal.country = bytes(&field["9F1A"]);
+            terminal.tvr = bytes(&field["95"]);
+            terminal.currency = bytes(&field["5F2A"]);
+            terminal.date = bytes(&field["9A"]);
+            [terminal.kind] = bytes(&field["9C"]);
+            terminal.unpredictable = bytes(&field["9F37"]);
+            let atc = u16::from_be_bytes(bytes(&case["atc"]));
+            let card = CardData { aip: bytes(&field["82"]), atc, cvr: bytes(&field["CVR"]) };
+            let udk = Key128::new(bytes(&case["udk"]));
+            assert_eq!(*session_key(&udk, atc), bytes::<16>(&case["sk"]), "{case}");
+            assert_eq!(cryptogram(&udk, &terminal, &card), bytes::<8>(&case["ac"]), "{case}");
+            checked += 1;
+        }
+        assert_eq!(checked, CVN01_CASES);
+    }
+
+    /// One published and the generated ones.
+    const CVN01_CASES: usize = 37;
+}

@@ -6,13 +6,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(test)]
-extern crate std;
-
 mod entry;
 mod record;
-#[cfg(test)]
-mod tests;
 
 use entry::{Entry, Fact, Purpose, Stage};
 use record::{NewSecret, Record};

@@ -4,9 +4,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(test)]
-extern crate std;
-
 use heapless::Vec;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
@@ -21,9 +18,6 @@ use tapvault_proto::{
 use tapvault_tee::{StorageError, Tee, TrustedApp};
 use tapvault_trust::{BOOT_SERVICE, PLATFORM_KEY};
 use teei_hypervisor::{policy::Policy, registry::Registry};
-
-#[cfg(test)]
-mod tests;
 
 /// Most sessions with the supervisor itself: the services, the boot service, platform tools.
 const MAX_LINKS: usize = 16;

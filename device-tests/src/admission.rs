@@ -2,18 +2,21 @@
 
 use crate::{
     Outcome, ensure,
+    lab::{self, Lab, say},
     raw::{As, Client, METHOD_SHAPE, OPEN_SHAPE},
 };
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
     process::{Command, Stdio},
 };
 use tapvault::{
-    Transport,
+    Transport, Wallet,
     error::Origin,
     optee::{Login, Optee, OpteeChannel},
 };
-use tapvault_proto::{Error, service::Service};
+use tapvault_network::issuer::Issuer;
+use tapvault_proto::{Error, id::CardId, service::Service};
 
 /// Sessions the lab's policy gives a wallet at each service.
 pub const QUOTA: usize = 4;
@@ -63,7 +66,7 @@ fn refused(service: Service, login: Login) -> Outcome<()> {
 /// # Errors
 /// When the refusal is not for the quota.
 pub fn fill(service: Service) -> Outcome<Vec<OpteeChannel>> {
-    let tee = Optee::connect(Login::User).map_err(|error| error.to_string())?;
+    let tee = Optee::connect(Login::User).map_err(say)?;
     let mut open = Vec::new();
     loop {
         match tee.connect(service) {
@@ -88,20 +91,16 @@ pub fn quota() -> Outcome<()> {
 
 /// A client that is killed gives its quota back.
 pub fn killed_client() -> Outcome<()> {
-    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    let this = std::env::current_exe().map_err(say)?;
     for _ in 0..3 {
-        let mut child = Command::new(&this)
-            .arg("hold")
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| error.to_string())?;
+        let mut child = Command::new(&this).arg("hold").stdout(Stdio::piped()).spawn().map_err(say)?;
         let mut line = String::new();
         let out = child.stdout.take().ok_or("no output")?;
-        BufReader::new(out).read_line(&mut line).map_err(|error| error.to_string())?;
+        BufReader::new(out).read_line(&mut line).map_err(say)?;
         ensure(line.trim() == "4 4", || format!("the child holds {line}"))?;
         let full = fill(Service::Card)?.len();
         ensure(full == 0, || format!("{full} sessions beside the child's"))?;
-        child.kill().and_then(|()| child.wait()).map_err(|error| error.to_string())?;
+        child.kill().and_then(|()| child.wait()).map_err(say)?;
     }
     quota()
 }
@@ -113,6 +112,44 @@ pub fn hold() -> Outcome<()> {
     loop {
         std::thread::park();
     }
+}
+
+/// A client is killed between any two calls of its life; the next one finds nothing half done.
+pub fn killed_between_two_calls() -> Outcome<()> {
+    let this = std::env::current_exe().map_err(say)?;
+    let bank = std::env::temp_dir().join("killed-bank.json");
+    let new_wallet = || Optee::connect(Login::User).map(Wallet::new).map_err(say);
+    let open_lab = || -> Outcome<Lab> {
+        let mut lab = Lab::new()?;
+        lab.issuer = Issuer::open_or_create(&bank).map_err(say)?;
+        Ok(lab)
+    };
+    let card = open_lab()?.provision(&mut new_wallet()?)?;
+    for steps in 0..=lab::STEPS {
+        open_lab()?.set_pin(&mut new_wallet()?, lab::PIN)?;
+        let child = Command::new(&this)
+            .args(["walk", &steps.to_string(), &card.to_string(), &bank.to_string_lossy()])
+            .output()
+            .map_err(say)?;
+        let said = String::from_utf8_lossy(&child.stdout);
+        ensure(child.status.signal() == Some(SIGABRT), || format!("after {steps} calls: {said}"))?;
+        lab::after_a_walk(&mut open_lab()?, &mut new_wallet()?, card, steps)
+            .map_err(|message| format!("after {steps} calls: {message}"))?;
+    }
+    Ok(())
+}
+
+const SIGABRT: i32 = 6;
+
+/// The killed client's part: `walk STEPS CARD BANK`, then death without a goodbye.
+pub fn walk(arguments: &[String]) -> Outcome<()> {
+    let [steps, card, bank] = arguments else { return Err("walk STEPS CARD BANK".into()) };
+    let card = tapvault_proto::document::unhex(card).map(CardId).map_err(say)?;
+    let mut lab = Lab::new()?;
+    lab.issuer = Issuer::open_or_create(bank.as_ref()).map_err(say)?;
+    let mut wallet = Optee::connect(Login::User).map(Wallet::new).map_err(say)?;
+    lab::walk(&mut lab, &mut wallet, card, steps.parse().map_err(say)?)?;
+    std::process::abort();
 }
 
 /// With sessions open on both sides of the supervisor's death, the quota still counts them. `kill` makes

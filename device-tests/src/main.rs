@@ -11,7 +11,7 @@ use tapvault::{
     optee::{Login, Optee},
     transport::call,
 };
-use tapvault_guest_tests::{
+use tapvault_device_tests::{
     Outcome, admission, bench, ensure, hostile, lab::say, powerloss, raw::As, scenarios,
 };
 use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, wire::Bytes};
@@ -37,6 +37,7 @@ fn tests() -> Vec<Test> {
     add("a_wallet_is_no_platform", "wallet", Box::new(admission::wallet_is_no_platform));
     add("a_quota_holds_and_closing_gives_it_back", "wallet", Box::new(admission::quota));
     add("a_killed_client_gives_its_quota_back", "wallet", Box::new(admission::killed_client));
+    add("a_client_dies_between_any_two_calls", "wallet", Box::new(admission::killed_between_two_calls));
     add("quotas_outlive_the_supervisor", "root", Box::new(supervisor_death));
     for scenario in scenarios::all::<Optee>() {
         let run = scenario.run;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         Some("ram") => bench::ram(),
         Some("powerloss") => powerloss::run(),
         Some("hold") => admission::hold(),
+        Some("walk") => admission::walk(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("die") => die(),
         Some("supervisor-death") => wallet_beside_death(),
         Some("list") => {

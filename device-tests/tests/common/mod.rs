@@ -1,0 +1,81 @@
+//! A simulated device with the lab's policy in force.
+
+#![allow(dead_code, reason = "every test file uses its own part")]
+
+use std::rc::Rc;
+use tapvault::{Transport, Wallet, sim::Sim, transport::call};
+use tapvault_proto::{
+    document::unhex,
+    id::{Caller, Uuid, login},
+    service::Service,
+    supervisor::InstallPolicyRequest,
+    wire::Bytes,
+};
+use tapvault_tee::host::Device;
+
+pub const POLICY: &[u8] = include_bytes!("../../../qemu-optee/guest/policy.json");
+/// What `tapvault-bank sign-policy` printed.
+const POLICY_SIGNATURE: &str = include_str!("../../../qemu-optee/guest/policy.sig");
+
+/// The kernel's UUID of group 990, the boot service.
+pub const BOOT: Caller = Caller {
+    login: login::GROUP,
+    uuid: Uuid(*b"\x9c\x28\xa2\xa6\xfb\x4f\x5a\xf9\x95\x3c\x4e\xe0\x4a\x9c\x92\x6d"),
+};
+/// The kernel's UUID of user 1000, the wallet.
+pub const WALLET: Caller = Caller {
+    login: login::USER,
+    uuid: Uuid(*b"\xfc\x34\x27\x5c\xd8\xdd\x5b\xa7\x96\x8b\x50\x47\x18\x36\x3b\x87"),
+};
+/// The kernel's UUID of user 1001, whom no rule names.
+pub const MALLORY: Caller = Caller {
+    login: login::USER,
+    uuid: Uuid(*b"\xa5\x1a\xa4\x30\xd8\xbb\x58\x80\x9c\x5c\x65\xad\x1a\x49\xbb\x75"),
+};
+
+pub struct Phone {
+    pub device: Device,
+    pub sim: Sim,
+}
+
+impl Phone {
+    pub fn new() -> Self {
+        let device = Device::default();
+        let boot = Sim::new(&device, BOOT);
+        let mut supervisor = boot.connect(Service::Supervisor).unwrap();
+        let document = Bytes::from_slice(POLICY).unwrap();
+        let signature = unhex(POLICY_SIGNATURE.trim()).unwrap();
+        assert_eq!(call(&mut supervisor, &InstallPolicyRequest { document, signature }).unwrap().version, 1);
+        Self { device, sim: boot.as_caller(WALLET) }
+    }
+
+    pub fn wallet(&self) -> Wallet<Sim> {
+        Wallet::new(self.sim.clone())
+    }
+
+    /// Power off and on: memory is lost, storage is not, and works again.
+    pub fn restart(&self) {
+        self.device.borrow_mut().changes_left = None;
+        self.sim.restart();
+    }
+
+    pub fn advance(&self, ms: u64) {
+        self.device.borrow_mut().now += ms;
+    }
+
+    /// Names of a service's objects.
+    pub fn objects(&self, service: Service) -> Vec<Vec<u8>> {
+        let world = self.device.borrow();
+        world.objects.keys().filter(|(of, _)| *of == service).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Storage reads and changes so far.
+    pub fn accesses(&self) -> u32 {
+        self.device.borrow().accesses
+    }
+
+    /// A second handle on the same storage.
+    pub fn same_device(&self) -> Device {
+        Rc::clone(&self.device)
+    }
+}

@@ -1,0 +1,287 @@
+//! Damage and power loss: every change of the store, one after the other, on the simulated TEE. The
+//! same promises are kept on real OP-TEE by `qemu-optee/powerloss`.
+
+mod common;
+
+use common::{BOOT, MALLORY, POLICY, Phone, WALLET};
+use tapvault::{ClientError, Transport, Wallet, sim::Sim, transport::call};
+use tapvault_device_tests::lab::{self, Digits, Lab, PIN};
+use tapvault_network::lab::sign_policy;
+use tapvault_proto::{
+    Error,
+    card::{ATC_RANGE, CardState},
+    id::CardId,
+    pin::{PinState, TicketPurpose},
+    service::Service,
+    supervisor::{InstallPolicyRequest, StatusRequest},
+    wire::Bytes,
+};
+
+fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
+    result.err().and_then(|error| error.refusal())
+}
+
+/// A phone with a card and a PIN.
+fn prepared() -> (Phone, Lab, CardId) {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut wallet).unwrap();
+    lab.set_pin(&mut wallet, PIN).unwrap();
+    (phone, lab, card)
+}
+
+/// Runs `act` with power lost at the first change, the second, and so on until it comes through; after
+/// each loss the phone restarts and `check` says what must hold.
+fn at_every_change(
+    act: impl Fn(&mut Lab, &mut Wallet<Sim>, CardId) -> Result<(), ClientError>,
+    check: impl Fn(&mut Lab, &mut Wallet<Sim>, CardId, bool),
+) -> u32 {
+    for point in 1..50 {
+        let (phone, mut lab, card) = prepared();
+        let mut wallet = phone.wallet();
+        wallet.status().unwrap();
+        phone.device.borrow_mut().changes_left = Some(point);
+        let done = act(&mut lab, &mut wallet, card);
+        let cut = phone.device.borrow().changes_left == Some(0);
+        drop(wallet);
+        phone.restart();
+        check(&mut lab, &mut phone.wallet(), card, done.is_ok() && !cut);
+        if !cut {
+            done.unwrap();
+            return point - 1;
+        }
+    }
+    panic!("it does not end");
+}
+
+#[test]
+fn provisioning_is_all_or_nothing() {
+    let points = at_every_change(
+        |lab, wallet, _| {
+            let challenge = wallet.card_challenge()?;
+            let package = lab.package(CardId([9; 16]), &challenge).unwrap();
+            wallet.add_card(package.as_bytes()).map(|_| ())
+        },
+        |lab, wallet, card, done| {
+            let cards = wallet.cards().unwrap();
+            assert_eq!(cards.len(), if done { 2 } else { 1 });
+            assert!(cards.iter().all(|entry| entry.state == CardState::Active));
+            for entry in cards {
+                assert!(lab::pay(lab, wallet, entry.card, (1, false, false)).unwrap().1.is_approved());
+            }
+            assert!(lab.verify(wallet, card, PIN).is_ok());
+        },
+    );
+    assert_eq!(points, 1, "a card is one object");
+}
+
+#[test]
+fn the_pin_is_the_old_one_or_the_new_one() {
+    let points = at_every_change(
+        |lab, wallet, _| wallet.change_pin(lab.provider_id(), &mut Digits::of(&[PIN, "2468"])),
+        |lab, wallet, card, done| {
+            let state = wallet.pin_state(lab.provider_id()).unwrap();
+            assert_eq!(state.state, PinState::Set);
+            let (now, tries) = if done { ("2468", 3) } else { (PIN, state.tries_left) };
+            assert_eq!(state.tries_left, tries);
+            assert!((2..=3).contains(&tries));
+            lab.verify(wallet, card, now).unwrap();
+        },
+    );
+    assert_eq!(points, 2, "the try, then PIN and tries in one");
+}
+
+#[test]
+fn tries_come_back_only_with_success() {
+    let points = at_every_change(
+        |lab, wallet, card| lab.verify(wallet, card, PIN),
+        |lab, wallet, _, done| {
+            let tries = wallet.pin_state(lab.provider_id()).unwrap().tries_left;
+            assert!(if done { tries == 3 } else { (2..=3).contains(&tries) });
+        },
+    );
+    assert_eq!(points, 2, "begin and finish");
+    at_every_change(
+        |lab, wallet, card| match lab.verify(wallet, card, "0000") {
+            Err(ClientError::WrongPin { .. }) => Ok(()),
+            other => other,
+        },
+        |lab, wallet, _, done| {
+            let tries = wallet.pin_state(lab.provider_id()).unwrap().tries_left;
+            assert!(if done { tries == 2 } else { tries <= 3 });
+        },
+    );
+}
+
+#[test]
+fn at_most_one_range_of_counters_is_skipped() {
+    at_every_change(
+        |lab, wallet, card| {
+            for _ in 0..ATC_RANGE + 1 {
+                wallet.prepare_tap(card, false)?;
+                let (request, _) = lab::pay(lab, wallet, card, (1, false, false)).unwrap();
+                assert!(u16::from_be_bytes(request.atc) > 0);
+            }
+            Ok(())
+        },
+        |lab, wallet, card, _| {
+            let last = lab.issuer.cards()[0].highest_atc;
+            let (request, decision) = lab::pay(lab, wallet, card, (1, false, false)).unwrap();
+            let next = u16::from_be_bytes(request.atc);
+            assert!(
+                decision.is_approved() && next > last && next <= last + ATC_RANGE + 1,
+                "{next} after {last}"
+            );
+        },
+    );
+}
+
+#[test]
+fn a_client_that_dies_between_two_calls_leaves_nothing_half_done() {
+    for steps in 0..=lab::STEPS {
+        let (phone, mut lab, card) = prepared();
+        let mut wallet = phone.wallet();
+        lab::walk(&mut lab, &mut wallet, card, steps).unwrap();
+        drop(wallet);
+        lab::after_a_walk(&mut lab, &mut phone.wallet(), card, steps).unwrap_or_else(|message| {
+            panic!("after {steps} calls: {message}");
+        });
+    }
+}
+
+#[test]
+fn a_damaged_or_missing_pin_is_locked() {
+    for damage in [true, false] {
+        let (phone, lab, card) = prepared();
+        let name = phone.objects(Service::Pin)[0].clone();
+        if damage {
+            phone.device.borrow_mut().corrupt(Service::Pin, &name);
+        } else {
+            phone.device.borrow_mut().objects.remove(&(Service::Pin, name));
+        }
+        phone.restart();
+        let mut wallet = phone.wallet();
+        for _ in 0..2 {
+            assert_eq!(refusal(lab.verify(&mut wallet, card, PIN)), Some(Error::PinLocked));
+            assert_eq!(
+                refusal(wallet.change_pin(lab.provider_id(), &mut Digits::of(&[PIN, "2468"]))),
+                Some(Error::PinLocked)
+            );
+            assert_eq!(wallet.pin_state(lab.provider_id()).unwrap().state, PinState::Missing);
+        }
+        // Nothing but the provider's ticket brings it back.
+        let challenge = wallet.pin_challenge().unwrap();
+        let ticket = lab.provider.ticket(TicketPurpose::Enrol, challenge);
+        wallet.set_pin(ticket, &mut Digits::of(&["2468"])).unwrap();
+        lab.verify(&mut wallet, card, "2468").unwrap();
+    }
+}
+
+#[test]
+fn a_recorded_ticket_does_not_work_on_a_wiped_store() {
+    let (phone, lab, _) = prepared();
+    let mut wallet = phone.wallet();
+    let challenge = wallet.pin_challenge().unwrap();
+    let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
+    wallet.set_pin(ticket.clone(), &mut Digits::of(&["1234"])).unwrap();
+    phone.device.borrow_mut().objects.retain(|(service, _), _| *service != Service::Pin);
+    phone.restart();
+    let mut wallet = phone.wallet();
+    let set = |wallet: &mut Wallet<Sim>| refusal(wallet.set_pin(ticket.clone(), &mut Digits::of(&["1234"])));
+    assert_eq!(set(&mut wallet), Some(Error::NoChallenge));
+    wallet.pin_challenge().unwrap();
+    assert_eq!(set(&mut wallet), Some(Error::WrongChallenge));
+}
+
+#[test]
+fn a_recorded_package_does_not_open_on_a_wiped_store() {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let challenge = wallet.card_challenge().unwrap();
+    let package = lab.package(CardId([5; 16]), &challenge).unwrap();
+    wallet.add_card(package.as_bytes()).unwrap();
+    phone.device.borrow_mut().objects.retain(|(service, _), _| *service != Service::Card);
+    phone.restart();
+    let mut wallet = phone.wallet();
+    assert_eq!(refusal(wallet.add_card(package.as_bytes())), Some(Error::NoChallenge));
+    wallet.card_challenge().unwrap();
+    assert_eq!(refusal(wallet.add_card(package.as_bytes())), Some(Error::WrongChallenge));
+    assert_eq!(wallet.cards().unwrap(), []);
+}
+
+#[test]
+fn a_damaged_card_is_named_and_hurts_no_other() {
+    let (phone, mut lab, first) = prepared();
+    let second = lab.provision(&mut phone.wallet()).unwrap();
+    let name = phone.objects(Service::Card)[0].clone();
+    phone.device.borrow_mut().corrupt(Service::Card, &name);
+    for _ in 0..2 {
+        phone.restart();
+        let mut wallet = phone.wallet();
+        let states: Vec<_> =
+            wallet.cards().unwrap().into_iter().map(|entry| (entry.slot, entry.state)).collect();
+        assert_eq!(states, [(0, CardState::Damaged), (1, CardState::Active)]);
+        assert_eq!(refusal(wallet.prepare_tap(first, false)), Some(Error::UnknownCard));
+        assert!(lab::pay(&mut lab, &mut wallet, second, (1, false, false)).unwrap().1.is_approved());
+    }
+}
+
+fn install(sim: &Sim, document: &[u8], signature: [u8; 64]) -> Result<u32, ClientError> {
+    let mut supervisor = sim.as_caller(BOOT).connect(Service::Supervisor)?;
+    let document = Bytes::from_slice(document).unwrap();
+    call(&mut supervisor, &InstallPolicyRequest { document, signature }).map(|reply| reply.version)
+}
+
+#[test]
+fn a_policy_is_signed_and_never_goes_back() {
+    let phone = Phone::new();
+    let second = String::from_utf8(POLICY.to_vec()).unwrap().replace("\"version\":1", "\"version\":2");
+    let mut forged = sign_policy(second.as_bytes());
+    forged[0] ^= 1;
+    assert_eq!(refusal(install(&phone.sim, second.as_bytes(), forged)), Some(Error::PolicySignature));
+    assert_eq!(install(&phone.sim, second.as_bytes(), sign_policy(second.as_bytes())).unwrap(), 2);
+    for _ in 0..2 {
+        assert_eq!(refusal(install(&phone.sim, POLICY, sign_policy(POLICY))), Some(Error::PolicyRollback));
+        phone.restart();
+    }
+}
+
+#[test]
+fn without_an_intact_policy_nobody_but_the_boot_service_is_let_in() {
+    let phone = Phone::new();
+    phone.wallet().status().unwrap();
+    phone.device.borrow_mut().corrupt(Service::Supervisor, b"policy");
+    phone.restart();
+    assert_eq!(refusal(phone.wallet().status()), Some(Error::AccessDenied));
+    let mut supervisor = phone.sim.as_caller(BOOT).connect(Service::Supervisor).unwrap();
+    assert_eq!(call(&mut supervisor, &StatusRequest {}).unwrap().policy_version, 0);
+    install(&phone.sim, POLICY, sign_policy(POLICY)).unwrap();
+    phone.wallet().status().unwrap();
+}
+
+#[test]
+fn a_caller_in_no_rule_is_refused_by_every_service() {
+    let phone = Phone::new();
+    for service in Service::ALL {
+        let refused = phone.sim.as_caller(MALLORY).connect(service);
+        assert_eq!(refusal(refused), Some(Error::AccessDenied), "{service:?}");
+    }
+    let refused = phone.sim.as_caller(WALLET).connect(Service::Supervisor);
+    assert_eq!(refusal(refused), Some(Error::AccessDenied));
+}
+
+#[test]
+fn quotas_outlive_the_supervisor() {
+    let phone = Phone::new();
+    let open = |count: usize| {
+        let sessions: Vec<_> = (0..count).map(|_| phone.sim.connect(Service::Card).unwrap()).collect();
+        assert_eq!(refusal(phone.sim.connect(Service::Card)), Some(Error::QuotaExceeded));
+        sessions
+    };
+    let mut before = open(4);
+    phone.sim.restart_supervisor();
+    before.pop();
+    let after = open(1);
+    drop((before, after));
+    open(4);
+}

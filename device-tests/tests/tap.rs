@@ -1,0 +1,172 @@
+//! What a tap costs, and how long a verification lasts.
+
+mod common;
+
+use common::Phone;
+use tapvault::ClientError;
+use tapvault_device_tests::lab::{self, Digits, Lab, PIN};
+use tapvault_network::registry::{CNY, draw_card_id};
+use tapvault_proto::{
+    Error,
+    card::{ATC_RANGE, MAX_CARDS},
+    emv::apdu::StatusWord,
+    pin::{BeginVerifyRequest, FinishRequest, Pin, SubmitInsecureRequest, VERIFICATION_LIFE_MS},
+    service::Service,
+};
+
+fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
+    result.err().and_then(|error| error.refusal())
+}
+
+#[test]
+fn a_tap_touches_no_storage() {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut wallet).unwrap();
+    lab.set_pin(&mut wallet, PIN).unwrap();
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    let mut tap = wallet.prepare_tap(card, true).unwrap();
+    let before = phone.accesses();
+    tap.transmit(b"\x00\xA4\x04\x00\x08\xA0\x00\x00\x03\x33\x01\x01\x01\x00");
+    let response = tap.transmit(&lab::gpo_command(100, true));
+    assert_eq!(response.status(), 0x9000);
+    assert_eq!(phone.accesses(), before);
+}
+
+#[test]
+fn nothing_is_written_between_the_last_digit_and_the_answer() {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut wallet).unwrap();
+    lab.set_pin(&mut wallet, PIN).unwrap();
+    let provider = lab.provider_id();
+    let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY };
+    for digits in ["000000", PIN] {
+        let entry = wallet.call(&begin).unwrap().entry;
+        let before = phone.accesses();
+        let pin = Pin::from_ascii(digits.as_bytes()).unwrap();
+        wallet.call(&SubmitInsecureRequest { entry, pin, new_pin: None }).unwrap();
+        assert_eq!(phone.accesses(), before, "{digits}");
+    }
+}
+
+#[test]
+fn a_counter_range_is_reserved_in_one_change() {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut wallet).unwrap();
+    for range in 0..3 {
+        let before = phone.accesses();
+        for _ in 0..ATC_RANGE {
+            lab::pay(&mut lab, &mut wallet, card, (100, false, false)).unwrap();
+        }
+        assert_eq!(phone.accesses() - before, 2, "range {range}: one open, one write");
+    }
+}
+
+#[test]
+fn an_entry_and_a_verification_last_sixty_seconds() {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut wallet).unwrap();
+    lab.set_pin(&mut wallet, PIN).unwrap();
+    let begin = BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 100, currency: CNY };
+    let submit = |entry| {
+        let pin = Pin::from_ascii(PIN.as_bytes()).unwrap();
+        SubmitInsecureRequest { entry, pin, new_pin: None }
+    };
+
+    let entry = wallet.call(&begin).unwrap().entry;
+    phone.advance(VERIFICATION_LIFE_MS);
+    assert_eq!(refusal(wallet.call(&submit(entry))), Some(Error::NoEntry), "the entry is over");
+
+    let entry = wallet.call(&begin).unwrap().entry;
+    wallet.call(&submit(entry)).unwrap();
+    wallet.call(&FinishRequest { entry }).unwrap();
+    phone.advance(VERIFICATION_LIFE_MS);
+    assert_eq!(refusal(wallet.prepare_tap(card, true)), Some(Error::NoVerification), "the fact is over");
+
+    // Taken in time, used too late.
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    phone.advance(VERIFICATION_LIFE_MS - 1);
+    let mut tap = wallet.prepare_tap(card, true).unwrap();
+    phone.advance(1);
+    tap.transmit(b"\x00\xA4\x04\x00\x08\xA0\x00\x00\x03\x33\x01\x01\x01\x00");
+    let answer = tap.transmit(&lab::gpo_command(100, true));
+    assert_eq!(answer.status(), StatusWord::VerificationNeeded as u16);
+}
+
+#[test]
+fn an_entry_left_open_blocks_others_only_until_it_expires() {
+    let phone = Phone::new();
+    let (mut first, mut second, mut lab) = (phone.wallet(), phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut first).unwrap();
+    lab.set_pin(&mut first, PIN).unwrap();
+    let begin = BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 1, currency: CNY };
+    first.call(&begin).unwrap();
+    assert_eq!(refusal(second.call(&begin)), Some(Error::Busy));
+    phone.advance(VERIFICATION_LIFE_MS);
+    second.call(&begin).unwrap();
+    drop(second);
+    first.call(&begin).unwrap();
+}
+
+#[test]
+fn the_store_holds_sixteen_cards_and_says_when_it_is_full() {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let mut cards: Vec<_> = (0..MAX_CARDS).map(|_| lab.provision(&mut wallet).unwrap()).collect();
+    let challenge = wallet.card_challenge().unwrap();
+    let package = lab.package(draw_card_id().unwrap(), &challenge).unwrap();
+    assert_eq!(refusal(wallet.add_card(package.as_bytes())), Some(Error::CardStoreFull));
+    phone.restart();
+    let mut wallet = phone.wallet();
+    let mut found: Vec<_> = wallet.cards().unwrap().into_iter().map(|entry| entry.card).collect();
+    cards.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, cards);
+}
+
+#[test]
+fn the_last_counter_ends_the_key_version() {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut wallet).unwrap();
+    // As if 65,530 counters had been reserved before.
+    let name = phone.objects(Service::Card)[0].clone();
+    if let Some(Some(bytes)) = phone.device.borrow_mut().objects.get_mut(&(Service::Card, name)) {
+        bytes[1..3].copy_from_slice(&65_530_u16.to_be_bytes());
+    }
+    phone.restart();
+    let mut wallet = phone.wallet();
+    for atc in 65_531..=65_535_u32 {
+        let (request, decision) = lab::pay(&mut lab, &mut wallet, card, (100, false, false)).unwrap();
+        assert_eq!(u32::from(u16::from_be_bytes(request.atc)), atc);
+        assert!(decision.is_approved());
+    }
+    assert_eq!(refusal(wallet.prepare_tap(card, false)), Some(Error::AtcExhausted));
+    // New keys begin a new count.
+    let challenge = wallet.card_challenge().unwrap();
+    let package = lab.package(card, &challenge).unwrap();
+    wallet.add_card(package.as_bytes()).unwrap();
+    let (request, _) = lab::pay(&mut lab, &mut wallet, card, (100, false, false)).unwrap();
+    assert_eq!(request.atc, [0, 1]);
+}
+
+#[test]
+fn a_verification_does_not_outlive_a_reissue_or_a_restart() {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut wallet).unwrap();
+    lab.set_pin(&mut wallet, PIN).unwrap();
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    phone.restart();
+    let mut wallet = phone.wallet();
+    assert_eq!(refusal(wallet.prepare_tap(card, true)), Some(Error::NoVerification));
+    wallet.change_pin(lab.provider_id(), &mut Digits::of(&[PIN, "2468"])).unwrap();
+    assert_eq!(
+        refusal(wallet.prepare_tap(card, true)),
+        Some(Error::NoVerification),
+        "a change is no verification"
+    );
+}
