@@ -52,3 +52,13 @@ MACHINE=virt,secure=on,gic-version=3
 CPU=cortex-a57
 MEMORY=1024
 IMAGE=$CACHE/image-$(key "$HERE/packages.txt" "$HERE/build-root" "$HERE/image" "$HERE/guest/init" "$HERE/powercut/powercut.c" "$HERE/lib.sh")
+
+# Crates come through the host's cargo and its settings; cargo in the build root only reads what was
+# fetched. Its own home holds no host programs, which it would take for subcommands.
+fetch_crates() {
+    local registry=${CARGO_HOME:-$HOME/.cargo}/registry
+    progress "fetch crates" cargo fetch --locked --manifest-path "$ROOT/Cargo.toml"
+    mkdir -p "$CACHE/cargo"
+    [ "$(readlink "$CACHE/cargo/registry" 2>/dev/null)" = "$registry" ] || { rm -rf "$CACHE/cargo/registry"; ln -s "$registry" "$CACHE/cargo/registry"; }
+    export TAPVAULT_BIND=$registry
+}

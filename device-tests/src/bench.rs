@@ -116,7 +116,7 @@ fn card_rows(rows: &mut Vec<Row>) -> Outcome<()> {
 
     let mut channel = Optee::connect(Login::User).and_then(|tee| tee.connect(Service::Card)).map_err(say)?;
     let prepare = TapPrepareRequest { card, verified: false };
-    let mut gpo = |channel: &mut _| {
+    let gpo = |channel: &mut _| {
         let (cost, reply) = timed(|| call(channel, &gpo_request(card)));
         let response = reply.map_err(say)?.response;
         if response.ends_with(&[0x90, 0x00]) { Ok(cost) } else { Err(format!("{response:02X?}")) }

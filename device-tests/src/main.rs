@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         }
         Some("bench") => bench::run(),
         Some("ram") => bench::ram(),
-        Some("powerloss") => powerloss::run(),
+        Some("powerloss") => powerloss::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("hold") => admission::hold(),
         Some("walk") => admission::walk(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("die") => die(),

@@ -23,8 +23,8 @@ const MOST_POINTS: u32 = 200;
 
 type Device = Wallet<Optee>;
 
-/// What is interrupted, in this order.
-const PHASES: [&str; 5] = ["issue", "reissue", "verify", "change", "prepare"];
+/// What can be interrupted.
+pub const PHASES: [&str; 5] = ["issue", "reissue", "verify", "change", "prepare"];
 
 /// Facts that survive the machine, by name.
 struct Journal(BTreeMap<String, String>);
@@ -64,11 +64,15 @@ fn arm(line: &str) -> Outcome<()> {
     fs::write(SWITCH, line).map_err(|error| format!("{SWITCH}: {error}"))
 }
 
-/// One boot's work. Ends with the machine, or with a summary when every phase is through.
+/// One boot's work on `phases`, in this order. Ends with the machine, or with a summary when every phase
+/// is through.
 ///
 /// # Errors
 /// The first invariant that does not hold.
-pub fn run() -> Outcome<()> {
+pub fn run(phases: &[String]) -> Outcome<()> {
+    if let Some(unknown) = phases.iter().find(|phase| !PHASES.contains(&phase.as_str())) {
+        return Err(format!("no phase {unknown}; there are {PHASES:?}"));
+    }
     let mut journal = Journal::load()?;
     let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
     let mut lab = Lab::new()?;
@@ -85,13 +89,14 @@ pub fn run() -> Outcome<()> {
         journal.set(&facts)?;
     } else {
         check(&mut journal, &mut lab, &mut wallet).map_err(|error| {
-            let (phase, point) = (journal.get("phase"), journal.get("point"));
+            let (phase, point) = (journal.get("name"), journal.get("point"));
             format!("after a cut in phase {phase:?} at point {point:?}: {error}")
         })?;
     }
     loop {
         let phase = journal.number("phase")?;
-        let Some(name) = PHASES.get(phase as usize) else { break };
+        let Some(name) = phases.get(phase as usize) else { break };
+        journal.set(&[("name", name.clone())])?;
         let point = journal.number("point")? + 1;
         ensure(point <= MOST_POINTS, || format!("{name} changes the store more than {MOST_POINTS} times"))?;
         ready(&mut journal, &mut lab, &mut wallet, name)?;
@@ -104,7 +109,7 @@ pub fn run() -> Outcome<()> {
         journal.set(&[(&points.0, points.1), ("phase", (phase + 1).to_string()), ("point", "0".into())])?;
     }
     let mut total = 0;
-    for name in PHASES {
+    for name in phases {
         let points = journal.number(&format!("points.{name}"))?;
         ensure(points > 0, || format!("{name} never changed the store: the preload is not in place"))?;
         println!("power loss: {name}, cut at each of {points} points");
@@ -184,11 +189,11 @@ fn interrupted(
 
 /// What must hold after a cut, or after a phase that came through: everything is as before or as after.
 fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<()> {
-    let phase = journal.number("phase")? as usize;
+    let phase = journal.get("name").unwrap_or_default().to_string();
     let finished = journal.get("begun").is_ok_and(|begun| begun == "finished");
     let state = wallet.pin_state(lab.provider_id()).map_err(say)?;
     ensure(state.state == PinState::Set, || format!("the PIN is {:?}", state.state))?;
-    match PHASES.get(phase).copied().unwrap_or_default() {
+    match phase.as_str() {
         "issue" => {
             let now = wallet.cards().map_err(say)?.len() as u32;
             let before = journal.number("cards").unwrap_or(now);
@@ -223,7 +228,7 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
     let (_, decision) = match lab::pay(lab, wallet, journal.card()?, (100, true, true))? {
         paid if paid.1.is_approved() => paid,
         // A re-issue that the card did not see: the bank issues once more.
-        paid if PHASES.get(phase) == Some(&"reissue") => {
+        paid if phase == "reissue" => {
             let reason = paid.1.to_string();
             let challenge = wallet.card_challenge().map_err(say)?;
             let package = lab.package(journal.card()?, &challenge)?;

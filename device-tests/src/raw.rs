@@ -60,15 +60,13 @@ impl Client {
             (Box::new(mem::zeroed::<sys::TEEC_Context>()), Box::new(mem::zeroed::<sys::TEEC_SharedMemory>()))
         };
         // SAFETY: see above.
-        assert_eq!(
-            unsafe { sys::TEEC_InitializeContext(ptr::null(), &raw mut *context) },
-            0,
-            "no TEE device"
-        );
+        let opened = unsafe { sys::TEEC_InitializeContext(ptr::null(), &raw mut *context) };
+        assert_eq!(opened, 0, "no TEE device");
         shared.size = 2 * HALF;
         shared.flags = sys::TEEC_MEM_INPUT | sys::TEEC_MEM_OUTPUT;
         // SAFETY: see above.
-        assert_eq!(unsafe { sys::TEEC_AllocateSharedMemory(&raw mut *context, &raw mut *shared) }, 0);
+        let shares = unsafe { sys::TEEC_AllocateSharedMemory(&raw mut *context, &raw mut *shared) };
+        assert_eq!(shares, 0, "no shared memory");
         Self { context, shared, login, value: (0x4141_4141, u32::MAX) }
     }
 

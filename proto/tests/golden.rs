@@ -3,6 +3,8 @@
 //! `golden.txt` is the promise; a new method adds lines, nothing changes one. What the test expects is
 //! printed when it fails.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panic")]
+
 use std::fmt::Write;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,

@@ -50,7 +50,8 @@ impl<A: TrustedApp<OpteeTee>> Default for Instance<A> {
 
 impl<A: TrustedApp<OpteeTee>> Instance<A> {
     const LIMITS: () = {
-        assert!(1 + tapvault_proto::service::max_request(A::SERVICE.methods()) <= BUFFER);
+        // The version byte comes on top.
+        assert!(tapvault_proto::service::max_request(A::SERVICE.methods()) < BUFFER);
         assert!(tapvault_proto::service::max_reply(A::SERVICE.methods()) <= BUFFER);
     };
 
@@ -148,8 +149,8 @@ impl<A: TrustedApp<OpteeTee>> Instance<A> {
 
 fn caller() -> Result<Caller, Error> {
     let identity = ClientIdentity.get().map_err(|_| Error::AccessDenied)?;
-    // SAFETY: `as_raw_ptr` points into `uuid`, which lives to the end of this function.
     let uuid = identity.uuid();
+    // SAFETY: `as_raw_ptr` points into `uuid`, which lives to the end of this function.
     let raw = unsafe { &*uuid.as_raw_ptr() };
     let mut bytes = [0; 16];
     let mut out = tapvault_proto::wire::Writer::new(&mut bytes);
