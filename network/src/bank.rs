@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use tapvault_proto::{
     Error,
-    document::{MAX_CIPHERTEXT, MAX_PACKAGE, Package, PackageHeader, SealedPackage, to_json},
+    document::{MAX_CIPHERTEXT, Package, PackageHeader, SealedPackage},
     id::{CardId, ProviderId},
     pin::{EnrolmentTicket, ProviderCertificate, TicketPurpose},
     profile::CardProfile,
@@ -108,7 +108,7 @@ impl Provider {
     }
 
     /// Seals a profile for the challenge and key that the card trusted app drew; returns the package,
-    /// JSON of at most [`MAX_PACKAGE`] bytes. It opens once, in the run of the trusted app that drew the
+    /// JSON of at most [`tapvault_proto::document::MAX_PACKAGE`] bytes. It opens once, in the run of the trusted app that drew the
     /// challenge.
     ///
     /// # Errors
@@ -155,8 +155,7 @@ pub fn tamper(package: &[u8]) -> Result<String, BankError> {
 }
 
 fn package_json(package: &Package) -> Result<String, BankError> {
-    let document = SealedPackage::of(package).map_err(|_| BankError::Internal)?;
-    let json = to_json::<_, MAX_PACKAGE>(&document).map_err(|_| BankError::Internal)?;
+    let json = package.to_json().map_err(|_| BankError::Internal)?;
     String::from_utf8(json.to_vec()).map_err(|_| BankError::Internal)
 }
 

@@ -22,28 +22,28 @@ pub type Hex<const N: usize> = String<N>;
 ///
 /// HPKE (RFC 9180) in base mode with DHKEM(P-256, HKDF-SHA256), HKDF-SHA256 and AES-128-GCM; `info`
 /// is [`PackageHeader::info`], the associated data is empty. The provider signs
-/// [`PackageHeader::signed_bytes`].
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+/// [`PackageHeader::signed_bytes`]. Every text is lower-case hexadecimal.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub struct SealedPackage {
+pub struct SealedPackage<'a> {
     /// Document format; 1.
     pub format: u8,
-    /// The provider's id.
-    pub provider: Hex<32>,
-    /// The provider's P-256 key, SEC 1 uncompressed.
-    pub provider_key: Hex<130>,
-    /// The trust root's signature over the provider's id and key.
-    pub provider_certificate: Hex<128>,
-    /// The card's id.
-    pub card: Hex<32>,
-    /// The challenge the package was made for.
-    pub challenge: Hex<64>,
+    /// The provider's id, 16 bytes.
+    pub provider: &'a str,
+    /// The provider's P-256 key, SEC 1 uncompressed, 65 bytes.
+    pub provider_key: &'a str,
+    /// The trust root's signature over the provider's id and key, 64 bytes.
+    pub provider_certificate: &'a str,
+    /// The card's id, 16 bytes.
+    pub card: &'a str,
+    /// The challenge the package was made for, 32 bytes.
+    pub challenge: &'a str,
     /// The encapsulated HPKE key, 65 bytes.
-    pub encapsulated: Hex<130>,
-    /// The encrypted [`crate::document::MAX_CIPHERTEXT`]-bounded profile.
-    pub ciphertext: Hex<{ 2 * MAX_CIPHERTEXT }>,
-    /// The provider's signature.
-    pub signature: Hex<128>,
+    pub encapsulated: &'a str,
+    /// The encrypted profile, at most [`MAX_CIPHERTEXT`] bytes.
+    pub ciphertext: &'a str,
+    /// The provider's signature, 64 bytes.
+    pub signature: &'a str,
 }
 
 /// The parsed package: bytes instead of text.
@@ -86,17 +86,17 @@ impl PackageHeader {
     }
 }
 
-impl SealedPackage {
+impl SealedPackage<'_> {
     /// Parses JSON; unknown fields, wrong lengths and trailing text are refused.
     ///
     /// # Errors
     /// [`Error::PackageMalformed`].
     pub fn parse(json: &[u8]) -> Result<Package, Error> {
-        let document: SealedPackage = from_json(json)?;
+        let document: SealedPackage<'_> = from_json(json)?;
         if document.format != 1 {
             return Err(Error::PackageMalformed);
         }
-        let provider = ProviderId(unhex(&document.provider)?);
+        let provider = ProviderId(unhex(document.provider)?);
         let text = document.ciphertext.as_bytes();
         let mut ciphertext = Vec::new();
         ciphertext.resize(text.len() / 2, 0).map_err(|_| Error::PackageMalformed)?;
@@ -104,35 +104,37 @@ impl SealedPackage {
         Ok(Package {
             certificate: ProviderCertificate {
                 provider,
-                key: unhex(&document.provider_key)?,
-                signature: unhex(&document.provider_certificate)?,
+                key: unhex(document.provider_key)?,
+                signature: unhex(document.provider_certificate)?,
             },
             header: PackageHeader {
-                challenge: unhex(&document.challenge)?,
-                card: CardId(unhex(&document.card)?),
+                challenge: unhex(document.challenge)?,
+                card: CardId(unhex(document.card)?),
                 provider,
             },
-            encapsulated: unhex(&document.encapsulated)?,
+            encapsulated: unhex(document.encapsulated)?,
             ciphertext,
-            signature: unhex(&document.signature)?,
+            signature: unhex(document.signature)?,
         })
     }
+}
 
-    /// The document of a package.
+impl Package {
+    /// The package as JSON, as [`SealedPackage`] describes it.
     ///
     /// # Errors
     /// [`Error::Internal`] never for a `Package`: its lengths are bounded by type.
-    pub fn of(package: &Package) -> Result<Self, Error> {
-        Ok(Self {
+    pub fn to_json(&self) -> Result<Vec<u8, MAX_PACKAGE>, Error> {
+        to_json(&SealedPackage {
             format: 1,
-            provider: hex(&package.header.provider.0)?,
-            provider_key: hex(&package.certificate.key)?,
-            provider_certificate: hex(&package.certificate.signature)?,
-            card: hex(&package.header.card.0)?,
-            challenge: hex(&package.header.challenge)?,
-            encapsulated: hex(&package.encapsulated)?,
-            ciphertext: hex(&package.ciphertext)?,
-            signature: hex(&package.signature)?,
+            provider: &hex::<32>(&self.header.provider.0)?,
+            provider_key: &hex::<130>(&self.certificate.key)?,
+            provider_certificate: &hex::<128>(&self.certificate.signature)?,
+            card: &hex::<32>(&self.header.card.0)?,
+            challenge: &hex::<64>(&self.header.challenge)?,
+            encapsulated: &hex::<130>(&self.encapsulated)?,
+            ciphertext: &hex::<{ 2 * MAX_CIPHERTEXT }>(&self.ciphertext)?,
+            signature: &hex::<128>(&self.signature)?,
         })
     }
 }

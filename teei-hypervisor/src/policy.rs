@@ -29,7 +29,10 @@ pub struct Policy {
 }
 
 /// One rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+// Each rule is turned into its short form at once: sixteen of the long one, copied from function to
+// function, would fill a trusted app's stack.
+#[serde(try_from = "RuleText<'_>")]
 pub struct Rule {
     /// The service it opens.
     pub service: Service,
@@ -43,11 +46,10 @@ pub struct Rule {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document<'a> {
+struct Document {
     format: u8,
     version: u32,
-    #[serde(borrow)]
-    rules: Vec<RuleText<'a>, MAX_RULES>,
+    rules: Vec<Rule, MAX_RULES>,
 }
 
 #[derive(Deserialize)]
@@ -81,13 +83,12 @@ impl Policy {
     }
 
     fn parse(document: &[u8]) -> Result<Self, Error> {
-        let document: Document<'_> = from_json(document).map_err(|_| Error::PolicyMalformed)?;
+        let document: Document = from_json(document).map_err(|_| Error::PolicyMalformed)?;
         if document.format != 1 || document.version == 0 {
             return Err(Error::PolicyMalformed);
         }
         let mut policy = Self { version: document.version, rules: Vec::new() };
-        for text in &document.rules {
-            let rule = text.parse().ok_or(Error::PolicyMalformed)?;
+        for rule in document.rules {
             // Two rules for one caller would leave open which one holds.
             if policy.rule(rule.service, &rule.caller).is_some() {
                 return Err(Error::PolicyMalformed);
@@ -98,8 +99,16 @@ impl Policy {
     }
 }
 
+impl TryFrom<RuleText<'_>> for Rule {
+    type Error = &'static str;
+
+    fn try_from(text: RuleText<'_>) -> Result<Self, Self::Error> {
+        text.rule().ok_or("a rule names a service, a login, an id and rights that exist")
+    }
+}
+
 impl RuleText<'_> {
-    fn parse(&self) -> Option<Rule> {
+    fn rule(&self) -> Option<Rule> {
         let login = match self.login {
             "user" => login::USER,
             "group" => login::GROUP,

@@ -35,16 +35,27 @@ pub fn trusted_app(uuid: &str, heap: u32) -> Result<(), Box<dyn std::error::Erro
     if std::env::var_os("CARGO_FEATURE_OPTEE").is_none() {
         return Ok(());
     }
+    let stack = overridden("TAPVAULT_TA_STACK", STACK)?;
+    let heap = overridden("TAPVAULT_TA_HEAP", heap)?;
     let config = TaConfig::new_default_with_cargo_env(uuid)
         .map_err(reason)?
         .ta_flags(FLAGS)
-        .ta_stack_size(STACK)
+        .ta_stack_size(stack)
         .ta_data_size(heap)
         // Errors only: a trusted app of this project prints nothing.
         .trace_level(1);
     // gcc as linker would add NEEDED libc.so.6, which OP-TEE's loader refuses.
     Builder::new(config).linker_type(LinkerType::Ld).build().map_err(reason)?;
     Ok(())
+}
+
+/// A size in bytes out of the environment: for `tools/measure-memory`, which finds the smallest that does.
+fn overridden(name: &str, usual: u32) -> Result<u32, Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-env-changed={name}");
+    match std::env::var(name) {
+        Ok(bytes) => bytes.parse().map_err(|_| format!("{name} is a number of bytes").into()),
+        Err(_) => Ok(usual),
+    }
 }
 
 /// `optee_utee_build::Error` is no `std::error::Error`.
