@@ -22,6 +22,15 @@ pub struct Purpose {
     pub currency: u16,
 }
 
+/// What the trusted apps say of themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Usable cards in the store.
+    pub cards: u8,
+    /// Whether a trusted app is a lab build, which protects nothing: a product's wallet refuses it.
+    pub lab: bool,
+}
+
 /// A wallet app's door to cards and PIN.
 pub struct Wallet<T: Transport> {
     transport: T,
@@ -35,16 +44,16 @@ impl<T: Transport> Wallet<T> {
         Self { transport, card: None, pin: None }
     }
 
-    /// How many cards there are; checks that client and trusted apps speak the same version.
+    /// What the trusted apps say of themselves; checks that they speak the client's version.
     ///
     /// # Errors
     /// [`ClientError::Version`], or the call's.
-    pub fn status(&mut self) -> Result<u8, ClientError> {
+    pub fn status(&mut self) -> Result<Status, ClientError> {
         let pin = self.call(&pin::StatusRequest {})?;
         let card = self.call(&card::StatusRequest {})?;
         match [pin.protocol, card.protocol].into_iter().find(|version| *version != PROTOCOL_VERSION) {
             Some(theirs) => Err(ClientError::Version { theirs }),
-            None => Ok(card.cards),
+            None => Ok(Status { cards: card.cards, lab: pin.lab || card.lab }),
         }
     }
 

@@ -154,16 +154,29 @@ pub fn tap<T: Transport>(
     verified: bool,
     command: &[u8],
 ) -> Outcome<Response> {
+    tap_with(wallet, card, verified, &[command])?.pop().ok_or_else(|| "no answer".into())
+}
+
+/// One tap: PPSE, SELECT, then `commands`; their responses.
+///
+/// # Errors
+/// When a SELECT is refused, or the TEE gives no answer.
+pub fn tap_with<T: Transport>(
+    wallet: &mut Wallet<T>,
+    card: CardId,
+    verified: bool,
+    commands: &[&[u8]],
+) -> Outcome<Vec<Response>> {
     let mut tap = wallet.prepare_tap(card, verified).map_err(say)?;
     for name in [&PPSE[..], &AID_UNIONPAY_DEBIT] {
         let select = Command { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: name };
         let answer = tap.transmit(&select.to_bytes());
         crate::ensure(answer.status() == 0x9000, || format!("SELECT: {:04X}", answer.status()))?;
     }
-    let response = tap.transmit(command);
+    let responses = commands.iter().map(|command| tap.transmit(command)).collect();
     match tap.failure() {
         Some(failure) => Err(failure.to_string()),
-        None => Ok(response),
+        None => Ok(responses),
     }
 }
 

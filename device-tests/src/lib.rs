@@ -11,6 +11,7 @@ pub mod lab;
 #[cfg(feature = "optee")]
 pub mod powerloss;
 #[cfg(feature = "optee")]
+#[allow(unsafe_code, reason = "calls libteec in ways that the client library never would")]
 pub mod raw;
 pub mod scenarios;
 

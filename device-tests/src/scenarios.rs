@@ -116,16 +116,20 @@ fn a_verification_pays_once<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Out
     refused(wallet.prepare_tap(card, true).map(|_| ()), Error::NoVerification)?;
     let second = status(wallet, card, false, &lab::gpo_command(100, true))?;
     ensure(second == NEEDS_PIN, || format!("a second payment: {second:04X}"))?;
-    // A GPO that ends in an error consumes it as well.
-    lab.verify(wallet, card, PIN).map_err(say)?;
-    let mut command = lab::gpo_command(100, true);
-    command[7] = 0;
-    command[8] = 0;
-    let wrong = status(wallet, card, true, &command)?;
-    ensure(wrong == StatusWord::ConditionsNotSatisfied as u16, || format!("TTQ 00…: {wrong:04X}"))
-        .or_else(|_| ensure(wrong == StatusWord::WrongLength as u16, || format!("TTQ 00…: {wrong:04X}")))?;
-    let after = status(wallet, card, false, &lab::gpo_command(100, true))?;
-    ensure(after == NEEDS_PIN, || format!("after an error: {after:04X}"))?;
+    // A GPO that ends in an error consumes it as well: the same tap goes on with a right one.
+    let right = lab::gpo_command(100, true);
+    let no_qualifiers = [&right[..7], &[0; 4], &right[11..]].concat();
+    for (wrong, expected) in [
+        (no_qualifiers, StatusWord::WrongLength),
+        ([&right[..5], &[0x84], &right[6..]].concat(), StatusWord::WrongData),
+        ([&[0x80, 0xA8, 0, 1], &right[4..]].concat(), StatusWord::WrongParameters),
+        (vec![0x80, 0xA8, 0, 0, 0], StatusWord::WrongData),
+    ] {
+        lab.verify(wallet, card, PIN).map_err(say)?;
+        let answers = lab::tap_with(wallet, card, true, &[&wrong, &right])?;
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status()).collect();
+        ensure(statuses == [expected as u16, NEEDS_PIN], || format!("{wrong:02X?}: {statuses:04X?}"))?;
+    }
     // It is for one card.
     let other = lab.provision(wallet)?;
     lab.verify(wallet, card, PIN).map_err(say)?;

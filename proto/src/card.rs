@@ -35,6 +35,8 @@ crate::message! {
         protocol: u16,
         /// Cards held.
         cards: u8,
+        /// Whether it believes any of the lab's keys, which everybody has: such a build protects nothing.
+        lab: bool,
     }
 }
 crate::message! {

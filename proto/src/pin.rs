@@ -170,6 +170,8 @@ crate::message! {
     StatusReply {
         /// [`crate::PROTOCOL_VERSION`] of the trusted app.
         protocol: u16,
+        /// Whether it believes any of the lab's keys, which everybody has: such a build protects nothing.
+        lab: bool,
     }
 }
 crate::message! {

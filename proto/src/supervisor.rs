@@ -26,6 +26,8 @@ crate::message! {
         epoch: u64,
         /// Sessions admitted and not yet released.
         live_sessions: u16,
+        /// Whether it believes any of the lab's keys, which everybody has: such a build protects nothing.
+        lab: bool,
     }
 }
 crate::message! {

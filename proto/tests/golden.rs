@@ -82,6 +82,7 @@ fn supervisor_samples(lines: &mut String) {
         policy_version: 3,
         epoch: 0x0102_0304_0506_0708,
         live_sessions: 9,
+        lab: true,
     };
     sample(lines, "supervisor.status.reply", &status);
     sample(lines, "supervisor.admit.request", &supervisor::AdmitRequest { caller: CALLER });
@@ -109,7 +110,7 @@ fn pin_samples(lines: &mut String) {
     };
     let digits = || Pin::from_ascii(b"135790").unwrap();
     sample(lines, "pin.status.request", &pin::StatusRequest {});
-    sample(lines, "pin.status.reply", &pin::StatusReply { protocol: PROTOCOL_VERSION });
+    sample(lines, "pin.status.reply", &pin::StatusReply { protocol: PROTOCOL_VERSION, lab: true });
     sample(lines, "pin.pin_state.request", &pin::PinStateRequest { provider: PROVIDER });
     sample(lines, "pin.pin_state.reply", &pin::PinStateReply { state: PinState::Set, tries_left: 3 });
     sample(lines, "pin.challenge.request", &pin::ChallengeRequest {});
@@ -141,7 +142,11 @@ fn pin_samples(lines: &mut String) {
 
 fn card_samples(lines: &mut String) {
     sample(lines, "card.status.request", &card::StatusRequest {});
-    sample(lines, "card.status.reply", &card::StatusReply { protocol: PROTOCOL_VERSION, cards: 2 });
+    sample(
+        lines,
+        "card.status.reply",
+        &card::StatusReply { protocol: PROTOCOL_VERSION, cards: 2, lab: true },
+    );
     sample(lines, "card.challenge.request", &card::ChallengeRequest {});
     sample(
         lines,

@@ -150,12 +150,16 @@ impl<F: FnMut(usize, Vec<u8>) -> io::Result<Vec<u8>>> SoftCard<F> {
 
     fn answer(&mut self, command: &[u8]) -> Vec<u8> {
         let (profile, pin, atc) = (&self.profile, self.pin, &mut self.atc);
-        let response = self.application.transmit(&self.answers, command, |terminal| {
+        let response = self.application.transmit(&self.answers, command, |command| {
+            let terminal = match PdolData::from_command(command) {
+                Ok(terminal) => terminal,
+                Err(status) => return status.into(),
+            };
             if terminal.ttq.verification_required() && !pin {
                 return StatusWord::VerificationNeeded.into();
             }
             *atc += 1;
-            gpo_response(&gpo_objects(&card_answer(profile, terminal, *atc, pin)))
+            gpo_response(&gpo_objects(&card_answer(profile, &terminal, *atc, pin)))
         });
         response.as_bytes().to_vec()
     }

@@ -6,7 +6,6 @@
 use super::{
     PPSE,
     apdu::{Command, Response, StatusWord},
-    gpo::PdolData,
 };
 use crate::wire::Bytes;
 use heapless::Vec;
@@ -77,13 +76,14 @@ impl CardApplication {
         Self { state: State::Selected }
     }
 
-    /// Answers one command. `gpo` is called for a well-formed GET PROCESSING OPTIONS and gives its
-    /// response.
+    /// Answers one command. `gpo` is called for every GET PROCESSING OPTIONS that comes in its turn and
+    /// gives its response. Well-formed or not, the trusted app alone answers it: any answer uses up the
+    /// holder's verification.
     pub fn transmit(
         &mut self,
         answers: &StaticAnswers,
         command: &[u8],
-        gpo: impl FnOnce(&PdolData) -> Response,
+        gpo: impl FnOnce(&Command<'_>) -> Response,
     ) -> Response {
         self.execute(answers, command, gpo).unwrap_or_else(Response::from)
     }
@@ -92,7 +92,7 @@ impl CardApplication {
         &mut self,
         answers: &StaticAnswers,
         command: &[u8],
-        gpo: impl FnOnce(&PdolData) -> Response,
+        gpo: impl FnOnce(&Command<'_>) -> Response,
     ) -> Result<Response, StatusWord> {
         let command = Command::parse(command)?;
         match (command.cla, command.ins) {
@@ -103,7 +103,7 @@ impl CardApplication {
                 if self.state != State::Selected {
                     return Err(StatusWord::ConditionsNotSatisfied);
                 }
-                let response = gpo(&PdolData::from_command(&command)?);
+                let response = gpo(&command);
                 if response.status() == StatusWord::Ok as u16 {
                     self.state = State::Processed;
                 }

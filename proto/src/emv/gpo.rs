@@ -79,7 +79,7 @@ impl PdolData {
         }
         let (length, data) = match command.data {
             [0x83, length, data @ ..] => (usize::from(*length), data),
-            [0x83] | [] => return Err(StatusWord::WrongLength),
+            [0x83] => return Err(StatusWord::WrongLength),
             _ => return Err(StatusWord::WrongData),
         };
         if length != data.len() {

@@ -36,6 +36,7 @@ use tapvault_proto::{
     service::Service,
 };
 use tapvault_tee::{PeerSupervisor, Tee, TrustedApp};
+use tapvault_trust::IS_LAB;
 use teei_hypervisor::gate::Gate;
 use transaction::Armed;
 
@@ -109,7 +110,7 @@ impl<T: Tee> Call<'_, T> {
 
 impl<T: Tee> CardService for Call<'_, T> {
     fn status(&mut self, _: StatusRequest) -> Result<StatusReply, Error> {
-        Ok(StatusReply { protocol: PROTOCOL_VERSION, cards: self.store()?.count() })
+        Ok(StatusReply { protocol: PROTOCOL_VERSION, cards: self.store()?.count(), lab: IS_LAB })
     }
 
     fn challenge(&mut self, _: ChallengeRequest) -> Result<ChallengeReply, Error> {
@@ -181,11 +182,11 @@ impl<T: Tee> CardService for Call<'_, T> {
         let [0x80, 0xA8, ..] = request.command.as_slice() else { return Err(Error::BadParameters) };
         let selected = request.aid == card.profile.aid;
         let response =
-            CardApplication::selected().transmit(&StaticAnswers::none(), &request.command, |terminal| {
+            CardApplication::selected().transmit(&StaticAnswers::none(), &request.command, |command| {
                 if !selected {
                     return StatusWord::ConditionsNotSatisfied.into();
                 }
-                transaction::process(card, terminal, armed, now).unwrap_or_else(Response::from)
+                transaction::process(card, command, armed, now).unwrap_or_else(Response::from)
             });
         Ok(TapGpoReply { response: response.into_bytes() })
     }

@@ -7,7 +7,7 @@ use crate::{
 use tapvault_proto::{
     Error,
     emv::{
-        apdu::{Response, StatusWord},
+        apdu::{Command, Response, StatusWord},
         gpo::PdolData,
         tlv::push,
     },
@@ -91,16 +91,17 @@ impl Verification {
     }
 }
 
-/// Answers a well-formed GET PROCESSING OPTIONS. A refusal uses no counter.
+/// Answers GET PROCESSING OPTIONS. A refusal uses no counter.
 ///
 /// # Errors
 /// The status word to answer with.
 pub fn process(
     card: &mut Card,
-    terminal: &PdolData,
+    command: &Command<'_>,
     armed: Option<Armed>,
     now: Millis,
 ) -> Result<Response, StatusWord> {
+    let terminal = &PdolData::from_command(command)?;
     let amount = terminal.amount_minor().ok_or(StatusWord::WrongData)?;
     if terminal.ttq.offline_only() {
         // Phone cards are online only.

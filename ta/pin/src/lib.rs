@@ -25,7 +25,7 @@ use tapvault_proto::{
     service::Service,
 };
 use tapvault_tee::{PeerSupervisor, Tee, TrustedApp};
-use tapvault_trust::TRUST_ROOT;
+use tapvault_trust::{IS_LAB, TRUST_ROOT};
 use teei_hypervisor::{gate::Gate, signature::PublicKey};
 
 /// The PIN trusted app.
@@ -178,7 +178,7 @@ struct Call<'a, T: Tee> {
 
 impl<T: Tee> PinService for Call<'_, T> {
     fn status(&mut self, _: StatusRequest) -> Result<StatusReply, Error> {
-        Ok(StatusReply { protocol: PROTOCOL_VERSION })
+        Ok(StatusReply { protocol: PROTOCOL_VERSION, lab: IS_LAB })
     }
 
     fn pin_state(&mut self, request: PinStateRequest) -> Result<PinStateReply, Error> {

@@ -16,7 +16,7 @@ use tapvault_proto::{
     wire::{Wire, decode_exact, encode_into},
 };
 use tapvault_tee::{StorageError, Tee, TrustedApp};
-use tapvault_trust::{BOOT_SERVICE, PLATFORM_KEY};
+use tapvault_trust::{BOOT_SERVICE, IS_LAB, PLATFORM_KEY};
 use teei_hypervisor::{policy::Policy, registry::Registry};
 
 /// Most sessions with the supervisor itself: the services, the boot service, platform tools.
@@ -121,6 +121,7 @@ impl<T: Tee> SupervisorService for Call<'_, T> {
             policy_version: self.registry.policy_version(),
             epoch: self.registry.epoch(),
             live_sessions: self.registry.live_sessions(),
+            lab: IS_LAB,
         })
     }
 

@@ -4,7 +4,6 @@
 //! `optee` over `optee-utee`, and `host` for tests and the simulated TEE, which protects nothing.
 //! [`conformance`] is the suite both must pass.
 #![no_std]
-#![cfg_attr(not(feature = "optee"), forbid(unsafe_code))]
 
 #[cfg(any(feature = "host", test))]
 extern crate std;
@@ -13,6 +12,7 @@ pub mod conformance;
 #[cfg(any(feature = "host", test))]
 pub mod host;
 #[cfg(feature = "optee")]
+#[allow(unsafe_code, reason = "the adapter to OP-TEE and the entry points")]
 pub mod optee;
 
 use tapvault_proto::{

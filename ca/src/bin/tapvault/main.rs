@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use tapvault::{
     Wallet,
     optee::{Login, Optee},
+    wallet::Status,
 };
 
 /// Virtual bank cards, held by trusted apps on OP-TEE.
@@ -71,10 +72,11 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let mut wallet = Wallet::new(Optee::connect(login)?);
     match arguments.command {
         Command::Status => {
-            let cards = wallet.status()?;
+            let Status { cards, lab } = wallet.status()?;
+            let keys = if lab { "the LAB's, which everybody has: no security" } else { "the product's own" };
             output.show(
-                &json!({ "protocol": tapvault_proto::PROTOCOL_VERSION, "cards": cards }),
-                &format!("trusted apps: ready\ncards:        {cards}"),
+                &json!({ "protocol": tapvault_proto::PROTOCOL_VERSION, "cards": cards, "lab": lab }),
+                &format!("trusted apps: ready\nkeys:         {keys}\ncards:        {cards}"),
             );
             Ok(())
         }

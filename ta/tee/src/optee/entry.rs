@@ -3,17 +3,11 @@
 //! Every method has one shape: slot 0 a memory reference with the request, slot 1 one for the reply,
 //! nothing else. Any of the other 2,400 combinations of parameter types is refused.
 
-use super::OpteeTee;
+use super::{OpteeTee, identity::caller};
 use crate::TrustedApp;
 use core::cell::{Cell, UnsafeCell};
-use optee_utee::{
-    ParameterAny, ParameterMemref, ParameterMemrefRead, ParameterMemrefWrite, ParametersAny,
-    property::{ClientIdentity, PropertyKey},
-};
-use tapvault_proto::{
-    Error,
-    id::{Caller, Uuid},
-};
+use optee_utee::{ParameterAny, ParameterMemref, ParameterMemrefRead, ParameterMemrefWrite, ParametersAny};
+use tapvault_proto::Error;
 use zeroize::Zeroize;
 
 /// Room for the longest request and the longest reply of any service.
@@ -145,20 +139,6 @@ impl<A: TrustedApp<OpteeTee>> Instance<A> {
         });
         done.map_err(refusal)
     }
-}
-
-fn caller() -> Result<Caller, Error> {
-    let identity = ClientIdentity.get().map_err(|_| Error::AccessDenied)?;
-    let uuid = identity.uuid();
-    // SAFETY: `as_raw_ptr` points into `uuid`, which lives to the end of this function.
-    let raw = unsafe { &*uuid.as_raw_ptr() };
-    let mut bytes = [0; 16];
-    let mut out = tapvault_proto::wire::Writer::new(&mut bytes);
-    out.put(&raw.timeLow.to_be_bytes())?;
-    out.put(&raw.timeMid.to_be_bytes())?;
-    out.put(&raw.timeHiAndVersion.to_be_bytes())?;
-    out.put(&raw.clockSeqAndNode)?;
-    Ok(Caller { login: identity.login_type().into(), uuid: Uuid(bytes) })
 }
 
 fn refusal(error: Error) -> optee_utee::Error {

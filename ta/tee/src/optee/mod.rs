@@ -1,6 +1,7 @@
 //! The adapter for OP-TEE, over `optee-utee`.
 
 mod entry;
+mod identity;
 pub use entry::{Instance, Session};
 
 use crate::{Millis, StorageError, Tee};

@@ -1,0 +1,134 @@
+//! The status word of every malformed or out-of-order command (facts A8; EMV Book 1, 12; ISO/IEC 7816-4).
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use tapvault_proto::emv::{
+    AID_UNIONPAY_DEBIT, PPSE,
+    apdu::{Command, Response, StatusWord},
+    application::{CardApplication, Record, StaticAnswers},
+    gpo::{PDOL_DATA_LEN, PdolData},
+};
+
+const READY: &[&[u8]] = &[];
+const SELECTED: &[&[u8]] = &[&[0x00, 0xA4, 0x04, 0x00, 0x08, 0xA0, 0, 0, 3, 0x33, 1, 1, 1, 0x00]];
+
+fn answers() -> StaticAnswers {
+    let mut answers = StaticAnswers::none();
+    answers.ppse.extend_from_slice(b"ppse").unwrap();
+    answers.aid.extend_from_slice(&AID_UNIONPAY_DEBIT).unwrap();
+    answers.fci.extend_from_slice(b"fci").unwrap();
+    let data = b"record".iter().copied().collect();
+    answers.records.push(Record { sfi: 1, number: 1, data }).unwrap();
+    answers
+}
+
+/// The answer to the last of `commands`; GET PROCESSING OPTIONS is answered as the trusted app does.
+fn last(commands: &[&[u8]]) -> Response {
+    let (mut application, answers) = (CardApplication::new(), answers());
+    let gpo = |command: &Command<'_>| match PdolData::from_command(command) {
+        Ok(_) => Response::ok(b"cryptogram"),
+        Err(status) => status.into(),
+    };
+    let all = commands.iter().map(|command| application.transmit(&answers, command, gpo));
+    all.last().unwrap()
+}
+
+fn after(before: &[&[u8]], command: &[u8]) -> u16 {
+    last(&[before, &[command]].concat()).status()
+}
+
+fn select(name: &[u8], p2: u8) -> Vec<u8> {
+    Command { cla: 0x00, ins: 0xA4, p1: 0x04, p2, data: name }.to_bytes().to_vec()
+}
+
+fn gpo(ttq: [u8; 4]) -> Vec<u8> {
+    let mut data = vec![0x83, PDOL_DATA_LEN as u8];
+    data.extend(ttq);
+    data.resize(2 + PDOL_DATA_LEN, 0);
+    Command { cla: 0x80, ins: 0xA8, p1: 0, p2: 0, data: &data }.to_bytes().to_vec()
+}
+
+const QPBOC: [u8; 4] = [0x20, 0x80, 0, 0];
+
+#[test]
+fn malformed_commands_have_their_status_word() {
+    let partial: &[u8] = &AID_UNIONPAY_DEBIT[..5];
+    let cases: &[(Vec<u8>, u16)] = &[
+        (vec![], 0x6700),
+        (vec![0x00, 0xA4, 0x04], 0x6700),
+        (vec![0x00, 0xA4, 0x04, 0x00, 0x05, 0xA0], 0x6700),
+        (vec![0x00, 0xA4, 0x04, 0x00, 0x01, 0xA0, 0x00, 0x00], 0x6700),
+        (select(PPSE, 0x00), 0x9000),
+        (select(PPSE, 0x02), 0x6A82),
+        (select(&AID_UNIONPAY_DEBIT, 0x00), 0x9000),
+        (select(partial, 0x00), 0x9000),
+        (select(partial, 0x02), 0x6A82),
+        (select(&AID_UNIONPAY_DEBIT[..4], 0x00), 0x6A82),
+        (select(b"1PAY.SYS.DDF01", 0x00), 0x6A82),
+        (select(&[0xA0, 0, 0, 0, 3], 0x00), 0x6A82),
+        (select(&AID_UNIONPAY_DEBIT, 0x04), 0x6A86),
+        (vec![0x00, 0xA4, 0x00, 0x00, 0x00], 0x6A86),
+        (vec![0x01, 0xA4, 0x04, 0x00, 0x00], 0x6881),
+        (vec![0x83, 0xA8, 0x00, 0x00, 0x00], 0x6881),
+        (vec![0x84, 0xA4, 0x04, 0x00, 0x00], 0x6E00),
+        (vec![0xFF, 0xCA, 0x00, 0x00, 0x00], 0x6E00),
+        (vec![0x80, 0xCA, 0x9F, 0x36, 0x00], 0x6A88),
+        (vec![0x80, 0xAE, 0x80, 0x00, 0x00], 0x6D00),
+        (vec![0x00, 0x20, 0x00, 0x80, 0x00], 0x6D00),
+        (vec![0x00, 0x82, 0x00, 0x00, 0x00], 0x6D00),
+        (vec![0x00, 0x84, 0x00, 0x00, 0x00], 0x6D00),
+        (vec![0x00, 0x88, 0x00, 0x00, 0x00], 0x6D00),
+        (gpo(QPBOC), 0x6985),
+        (vec![0x00, 0xB2, 0x01, 0x0C, 0x00], 0x6985),
+    ];
+    for (command, status) in cases {
+        assert_eq!(after(READY, command), *status, "{command:02X?}");
+    }
+}
+
+#[test]
+fn processing_options_have_their_status_word() {
+    let right = gpo(QPBOC);
+    let no_le = &right[..right.len() - 1];
+    let cases: &[(Vec<u8>, u16)] = &[
+        (right.clone(), 0x9000),
+        (no_le.to_vec(), 0x9000),
+        (vec![0x80, 0xA8, 0x00, 0x00], 0x6A80),
+        (vec![0x80, 0xA8, 0x00, 0x00, 0x00], 0x6A80),
+        ([&right[..5], &[0x84], &right[6..]].concat(), 0x6A80),
+        (vec![0x80, 0xA8, 0x00, 0x00, 0x01, 0x83, 0x00], 0x6700),
+        (vec![0x80, 0xA8, 0x00, 0x00, 0x02, 0x83, 0x00, 0x00], 0x6700),
+        ([&right[..6], &[0x20], &right[7..]].concat(), 0x6700),
+        ([&[0x80, 0xA8, 0x00, 0x00, 0x22, 0x83, 0x20], &right[7..right.len() - 2]].concat(), 0x6700),
+        ([&[0x80, 0xA8, 0x01, 0x00], &right[4..]].concat(), 0x6A86),
+        ([&[0x80, 0xA8, 0x00, 0x80], &right[4..]].concat(), 0x6A86),
+        (gpo([0; 4]), 0x6700),
+        (gpo([0x80, 0x80, 0, 0]), 0x6985),
+    ];
+    for (command, status) in cases {
+        assert_eq!(after(SELECTED, command), *status, "{command:02X?}");
+    }
+}
+
+#[test]
+fn records_are_read_once_a_cryptogram_was_given() {
+    let right = gpo(QPBOC);
+    let processed = [SELECTED, &[&right]].concat();
+    for (command, status) in [
+        ([0x00, 0xB2, 0x01, 0x0C, 0x00], 0x9000),
+        ([0x00, 0xB2, 0x02, 0x0C, 0x00], 0x6A83),
+        ([0x00, 0xB2, 0x01, 0x14, 0x00], 0x6A82),
+        ([0x00, 0xB2, 0x00, 0x0C, 0x00], 0x6A86),
+        ([0x00, 0xB2, 0x01, 0x0D, 0x00], 0x6A86),
+    ] {
+        assert_eq!(after(&processed, &command), status, "{command:02X?}");
+    }
+    assert_eq!(after(&processed, &right), StatusWord::ConditionsNotSatisfied as u16, "one per SELECT");
+    let again = [&processed[..], SELECTED].concat();
+    assert_eq!(after(&again, &right), 0x9000);
+    let (ppse, other) = (select(PPSE, 0x00), select(b"other app", 0x00));
+    let directory = [&processed[..], &[&ppse]].concat();
+    assert_eq!(after(&directory, &right), 0x6985, "the directory is no application");
+    let missed = [SELECTED, &[&other]].concat();
+    assert_eq!(after(&missed, &right), 0x9000, "a SELECT that fails leaves the selection");
+}
