@@ -56,6 +56,8 @@ IMAGE=$CACHE/image-$(key "$HERE/packages.txt" "$HERE/build-root" "$HERE/image" "
 # Crates come through the host's cargo and its settings; cargo in the build root only reads what was
 # fetched. Its own home holds no host programs, which it would take for subcommands.
 fetch_crates() {
+    command -v cargo >/dev/null || die "there is no cargo on this host" \
+        "install Rust with rustup (https://rustup.rs), and open a new shell so that PATH has it"
     local registry=${CARGO_HOME:-$HOME/.cargo}/registry
     progress "fetch crates" cargo fetch --locked --manifest-path "$ROOT/Cargo.toml"
     mkdir -p "$CACHE/cargo"
