@@ -46,6 +46,8 @@ pub enum ClientError {
     },
     /// The PIN pad gave no PIN.
     Pad(io::Error),
+    /// The secure element could not be reached.
+    Element(io::Error),
     /// The PIN was wrong.
     WrongPin {
         /// Comparisons left.
@@ -97,6 +99,7 @@ impl fmt::Display for ClientError {
                 "the trusted app speaks protocol {theirs}, this client {}; install matching versions",
                 tapvault_proto::PROTOCOL_VERSION
             ),
+            Self::Element(error) => write!(f, "the secure element cannot be reached: {error}"),
             Self::Pad(error) => write!(f, "no PIN was entered: {error}"),
             Self::WrongPin { tries_left: 0 } => write!(f, "wrong PIN; it is locked now"),
             Self::WrongPin { tries_left } => write!(f, "wrong PIN; {tries_left} more tries"),

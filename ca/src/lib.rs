@@ -1,7 +1,7 @@
 //! The client library: what a wallet app links.
 //!
-//! [`Wallet`] is the door. It speaks over a [`Transport`]: [`optee`] reaches real trusted apps through
-//! libteec; [`sim`] runs the same trusted-app logic in the process, **without any security**.
+//! [`Wallet`] is the door. It speaks over a [`Transport`]: `optee` reaches real trusted apps through
+//! libteec; `sim` runs the same trusted-app logic in the process, **without any security**.
 //!
 //! ```no_run
 //! # #[cfg(feature = "optee")]
@@ -19,6 +19,8 @@
 //! ```
 
 pub mod error;
+#[cfg(feature = "maker")]
+pub mod maker;
 #[cfg(feature = "optee")]
 #[allow(unsafe_code, reason = "the adapter to libteec, which is C")]
 pub mod optee;
@@ -28,6 +30,7 @@ pub mod reader;
 pub mod sim;
 pub mod tap;
 pub mod transport;
+pub mod trustlet;
 pub mod wallet;
 
 pub use error::ClientError;

@@ -11,7 +11,7 @@ use crate::{
 };
 use optee_teec_sys as sys;
 use std::{mem, ptr, rc::Rc};
-use tapvault_proto::{Error, service::Service};
+use tapvault_proto::{Error, id::Uuid};
 
 /// Requests at the front of the shared memory, replies from here on.
 const REPLY_AT: usize = MAX_REQUEST.next_multiple_of(64);
@@ -71,9 +71,9 @@ pub struct OpteeChannel {
 impl Transport for Optee {
     type Channel = OpteeChannel;
 
-    fn connect(&self, service: Service) -> Result<OpteeChannel, ClientError> {
+    fn open(&self, app: Uuid) -> Result<OpteeChannel, ClientError> {
         let context = ptr::from_ref(&*self.context.0).cast_mut();
-        let uuid = uuid(service.uuid().0);
+        let uuid = uuid(app.0);
         let (method, group) = match self.login {
             Login::Public => (sys::TEEC_LOGIN_PUBLIC, None),
             Login::User => (sys::TEEC_LOGIN_USER, None),

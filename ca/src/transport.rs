@@ -3,6 +3,7 @@
 use crate::ClientError;
 use tapvault_proto::{
     Error,
+    id::Uuid,
     service::{Request, Service, encode_request, max_reply, max_request},
     wire,
 };
@@ -13,11 +14,19 @@ pub trait Transport {
     /// An open session.
     type Channel: Channel;
 
-    /// Opens a session with a service.
+    /// Opens a session with a trusted app.
     ///
     /// # Errors
     /// The admission's refusal, or the way's failure.
-    fn connect(&self, service: Service) -> Result<Self::Channel, ClientError>;
+    fn open(&self, app: Uuid) -> Result<Self::Channel, ClientError>;
+
+    /// Opens a session with a native service.
+    ///
+    /// # Errors
+    /// As [`Transport::open`].
+    fn connect(&self, service: Service) -> Result<Self::Channel, ClientError> {
+        self.open(service.uuid())
+    }
 }
 
 /// A session with one service; closed when dropped.
@@ -36,7 +45,7 @@ pub const MAX_REPLY: usize = longest(true);
 
 const fn longest(reply: bool) -> usize {
     let mut max = 0;
-    let mut rest: &[Service] = &Service::ALL;
+    let mut rest: &[Service] = &Service::FOR_CLIENTS;
     while let [service, tail @ ..] = rest {
         let methods = service.methods();
         let len = if reply { max_reply(methods) } else { max_request(methods) };

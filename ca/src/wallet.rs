@@ -5,8 +5,8 @@ use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{self, CardEntry},
     document::{self, CardDisplay, MAX_PACKAGE},
-    id::{CardId, ProviderId},
-    pin::{self, EnrolmentTicket, EntryReply, Pin, PinStateReply, Verdict},
+    id::{Address, CardId, ProviderId},
+    pin::{self, EnrolmentTicket, EntryReply, Pin, PinStateReply, Transfer, Verdict},
     service::{Request, Service},
     wire::Bytes,
 };
@@ -134,6 +134,22 @@ impl<T: Transport> Wallet<T> {
         self.submit(&entry, present, None)
     }
 
+    /// Confirms one transfer by one trustlet with the wallet PIN, within the next 60 seconds: *exact*.
+    ///
+    /// # Errors
+    /// As [`Wallet::verify_pin`].
+    pub fn confirm_transfer(
+        &mut self,
+        trustlet: &Address,
+        transfer: Transfer,
+        pad: &mut impl PinPad,
+    ) -> Result<(), ClientError> {
+        let Address { provider, name } = trustlet.clone();
+        let entry = self.call(&pin::BeginConfirmRequest { provider, trustlet: name, transfer })?;
+        let present = pad.ask(Prompt::Present).map_err(ClientError::Pad)?;
+        self.submit(&entry, present, None)
+    }
+
     /// Changes the wallet PIN.
     ///
     /// # Errors
@@ -178,7 +194,7 @@ impl<T: Transport> Wallet<T> {
             Service::Card => &mut self.card,
             Service::Pin => &mut self.pin,
             // Not a wallet's business.
-            Service::Supervisor => return Err(ClientError::refused(Error::AccessDenied)),
+            _ => return Err(ClientError::refused(Error::AccessDenied)),
         };
         match slot {
             Some(channel) => Ok(channel),

@@ -14,6 +14,7 @@ pub mod powerloss;
 #[allow(unsafe_code, reason = "calls libteec in ways that the client library never would")]
 pub mod raw;
 pub mod scenarios;
+pub mod trustlets;
 
 /// What a test says: a value, or what did not hold.
 pub type Outcome<T> = Result<T, String>;

@@ -12,7 +12,12 @@ use tapvault::{
     transport::call,
 };
 use tapvault_device_tests::{
-    Outcome, admission, bench, ensure, hostile, lab::say, powerloss, raw::As, scenarios,
+    Outcome, admission, bench, ensure, hostile,
+    lab::say,
+    powerloss,
+    raw::As,
+    scenarios,
+    trustlets::{self, bank::Bank},
 };
 use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, wire::Bytes};
 
@@ -44,13 +49,20 @@ fn tests() -> Vec<Test> {
         let make = || Wallet::new(Optee::connect(Login::User).expect("no TEE device"));
         add(scenario.name, "wallet", Box::new(move || run(&make)));
     }
-    for (name, service, user, login) in [
-        ("bad_input_supervisor", Service::Supervisor, "tvboot", As::Group(990)),
-        ("bad_input_pin", Service::Pin, "wallet", As::User),
-        ("bad_input_card", Service::Card, "wallet", As::User),
+    for scenario in trustlets::all::<Optee>() {
+        let run = scenario.run;
+        let make = || Optee::connect(Login::User).expect("no TEE device");
+        add(scenario.name, "wallet", Box::new(move || run(&make)));
+    }
+    let (supervisor, pin, card) = (Service::Supervisor.uuid(), Service::Pin.uuid(), Service::Card.uuid());
+    for (name, service, app, user, login) in [
+        ("bad_input_supervisor", Service::Supervisor, supervisor, "tvboot", As::Group(990)),
+        ("bad_input_pin", Service::Pin, pin, "wallet", As::User),
+        ("bad_input_card", Service::Card, card, "wallet", As::User),
+        ("bad_input_tvm", Service::Tvm, Bank::lab("H").tvm(), "wallet", As::User),
     ] {
         let run = move || {
-            let calls = hostile::all(service, login)?;
+            let calls = hostile::all(service, app, login)?;
             println!("{calls} calls");
             Ok(())
         };

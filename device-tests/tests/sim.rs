@@ -4,7 +4,7 @@ mod common;
 
 use common::Phone;
 use tapvault::sim::Sim;
-use tapvault_device_tests::scenarios;
+use tapvault_device_tests::{scenarios, trustlets};
 
 #[test]
 fn every_scenario_holds_on_the_simulated_tee() {
@@ -16,4 +16,29 @@ fn every_scenario_holds_on_the_simulated_tee() {
         }
     }
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn every_trustlet_scenario_holds_on_the_simulated_tee() {
+    let mut failed = Vec::new();
+    for scenario in trustlets::all::<Sim>() {
+        let phone = Phone::new();
+        if let Err(message) = (scenario.run)(&|| phone.sim.clone()) {
+            failed.push(format!("{}: {message}", scenario.name));
+        }
+        assert_eq!(phone.device.borrow().mapped, 0, "{}: memory was left behind", scenario.name);
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn every_trustlet_scenario_holds_twice_on_one_device() {
+    let phone = Phone::new();
+    for scenario in trustlets::all::<Sim>() {
+        for round in 1..=2 {
+            if let Err(message) = (scenario.run)(&|| phone.sim.clone()) {
+                panic!("{} in round {round}: {message}", scenario.name);
+            }
+        }
+    }
 }

@@ -155,9 +155,9 @@ fn a_damaged_or_missing_pin_is_locked() {
         let (phone, lab, card) = prepared();
         let name = phone.objects(Service::Pin)[0].clone();
         if damage {
-            phone.device.borrow_mut().corrupt(Service::Pin, &name);
+            phone.device.borrow_mut().corrupt(Service::Pin.uuid(), &name);
         } else {
-            phone.device.borrow_mut().objects.remove(&(Service::Pin, name));
+            phone.device.borrow_mut().objects.remove(&(Service::Pin.uuid(), name));
         }
         phone.restart();
         let mut wallet = phone.wallet();
@@ -184,7 +184,7 @@ fn a_recorded_ticket_does_not_work_on_a_wiped_store() {
     let challenge = wallet.pin_challenge().unwrap();
     let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
     wallet.set_pin(ticket.clone(), &mut Digits::of(&["1234"])).unwrap();
-    phone.device.borrow_mut().objects.retain(|(service, _), _| *service != Service::Pin);
+    phone.device.borrow_mut().objects.retain(|(app, _), _| *app != Service::Pin.uuid());
     phone.restart();
     let mut wallet = phone.wallet();
     let set = |wallet: &mut Wallet<Sim>| refusal(wallet.set_pin(ticket.clone(), &mut Digits::of(&["1234"])));
@@ -200,7 +200,7 @@ fn a_recorded_package_does_not_open_on_a_wiped_store() {
     let challenge = wallet.card_challenge().unwrap();
     let package = lab.package(CardId([5; 16]), &challenge).unwrap();
     wallet.add_card(package.as_bytes()).unwrap();
-    phone.device.borrow_mut().objects.retain(|(service, _), _| *service != Service::Card);
+    phone.device.borrow_mut().objects.retain(|(app, _), _| *app != Service::Card.uuid());
     phone.restart();
     let mut wallet = phone.wallet();
     assert_eq!(refusal(wallet.add_card(package.as_bytes())), Some(Error::NoChallenge));
@@ -214,7 +214,7 @@ fn a_damaged_card_is_named_and_hurts_no_other() {
     let (phone, mut lab, first) = prepared();
     let second = lab.provision(&mut phone.wallet()).unwrap();
     let name = phone.objects(Service::Card)[0].clone();
-    phone.device.borrow_mut().corrupt(Service::Card, &name);
+    phone.device.borrow_mut().corrupt(Service::Card.uuid(), &name);
     for _ in 0..2 {
         phone.restart();
         let mut wallet = phone.wallet();
@@ -250,7 +250,7 @@ fn a_policy_is_signed_and_never_goes_back() {
 fn without_an_intact_policy_nobody_but_the_boot_service_is_let_in() {
     let phone = Phone::new();
     phone.wallet().status().unwrap();
-    phone.device.borrow_mut().corrupt(Service::Supervisor, b"policy");
+    phone.device.borrow_mut().corrupt(Service::Supervisor.uuid(), b"policy");
     phone.restart();
     assert_eq!(refusal(phone.wallet().status()), Some(Error::AccessDenied));
     let mut supervisor = phone.sim.as_caller(BOOT).connect(Service::Supervisor).unwrap();
@@ -262,7 +262,7 @@ fn without_an_intact_policy_nobody_but_the_boot_service_is_let_in() {
 #[test]
 fn a_caller_in_no_rule_is_refused_by_every_service() {
     let phone = Phone::new();
-    for service in Service::ALL {
+    for service in Service::NATIVE {
         let refused = phone.sim.as_caller(MALLORY).connect(service);
         assert_eq!(refusal(refused), Some(Error::AccessDenied), "{service:?}");
     }
@@ -279,7 +279,7 @@ fn quotas_outlive_the_supervisor() {
         sessions
     };
     let mut before = open(4);
-    phone.sim.restart_supervisor();
+    phone.sim.restart_app(Service::Supervisor.uuid());
     before.pop();
     let after = open(1);
     drop((before, after));

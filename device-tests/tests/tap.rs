@@ -134,7 +134,7 @@ fn the_last_counter_ends_the_key_version() {
     let card = lab.provision(&mut wallet).unwrap();
     // As if 65,530 counters had been reserved before.
     let name = phone.objects(Service::Card)[0].clone();
-    if let Some(Some(bytes)) = phone.device.borrow_mut().objects.get_mut(&(Service::Card, name)) {
+    if let Some(Some(bytes)) = phone.device.borrow_mut().objects.get_mut(&(Service::Card.uuid(), name)) {
         bytes[1..3].copy_from_slice(&65_530_u16.to_be_bytes());
     }
     phone.restart();

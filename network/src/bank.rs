@@ -14,6 +14,7 @@ use tapvault_proto::{
     id::{CardId, ProviderId},
     pin::{EnrolmentTicket, ProviderCertificate, TicketPurpose},
     profile::CardProfile,
+    tvm::{ElementKeys, InstallElementRequest},
     wire::{Bytes, Wire, encode_into},
 };
 use zeroize::Zeroizing;
@@ -141,6 +142,30 @@ impl Provider {
         ticket.signature = sign(&self.key, &ticket.signed_bytes());
         ticket
     }
+}
+
+/// Seals a secure element's keys for one challenge of a provider's TVM, and signs them with the provider's
+/// key.
+///
+/// # Errors
+/// [`BankError::Recipient`].
+pub fn seal_element_keys(
+    provider: ProviderId,
+    key: &SigningKey,
+    challenge: &[u8; 32],
+    recipient: &[u8; 65],
+    keys: &ElementKeys,
+) -> Result<InstallElementRequest, BankError> {
+    let mut plain = Zeroizing::new([0; <ElementKeys as Wire>::MAX]);
+    let length = encode_into(keys, plain.as_mut_slice()).map_err(|_| BankError::Internal)?;
+    let plain = plain.get(..length).ok_or(BankError::Internal)?;
+    let info = InstallElementRequest::info(challenge, provider);
+    let (encapsulated, sealed) = hpke_seal(recipient, &info, plain)?;
+    let sealed = sealed.as_slice().try_into().map_err(|_| BankError::Internal)?;
+    let mut request =
+        InstallElementRequest { challenge: *challenge, encapsulated, sealed, signature: [0; 64] };
+    request.signature = sign(key, &request.signed_bytes(provider));
+    Ok(request)
 }
 
 /// Flips one bit of a package's ciphertext: for showing that the trusted app refuses it.

@@ -39,13 +39,13 @@ impl LabBank {
     /// Its id: the first 16 bytes of SHA-256("provider A").
     #[must_use]
     pub fn id(self) -> ProviderId {
-        ProviderId(first_16(&Sha256::digest(format!("provider {}", self.name())).into()))
+        provider_id(self.name())
     }
 
     /// Its signing key.
     #[must_use]
     pub fn signing_key(self) -> SigningKey {
-        key(&format!("tapvault lab provider {}", self.name()))
+        provider_key(self.name())
     }
 
     /// Its issuer master key of one key version: the first 16 bytes of
@@ -59,6 +59,18 @@ impl LabBank {
         let digest = Zeroizing::new(digest.into());
         Key128::new(first_16(&digest))
     }
+}
+
+/// The id of a lab provider of any name: the first 16 bytes of SHA-256("provider A").
+#[must_use]
+pub fn provider_id(name: &str) -> ProviderId {
+    ProviderId(first_16(&Sha256::digest(format!("provider {name}")).into()))
+}
+
+/// The signing key of a lab provider of any name.
+#[must_use]
+pub fn provider_key(name: &str) -> SigningKey {
+    key(&format!("tapvault lab provider {name}"))
 }
 
 /// The key behind the trust root built into the trusted apps.

@@ -4,6 +4,7 @@
 //! * [`frame`]: how terminal and card reach each other, the protocol of vsmartcard's `vpcd`.
 //! * [`issuer`]: says yes or no to a payment; [`registry`] issues cards, [`state`] keeps both on disk,
 //!   [`request`] is what a terminal asks, [`pboc`] the cryptograms.
+//! * [`element`]: a secure element in software, for the TEE's channel to one.
 //! * [`bank`]: seals cards for a phone and permits PINs; [`lab`] holds the keys everybody knows.
 //!
 //! **For the lab only.** Every key here is computed from a published text. A product replaces
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bank;
+pub mod element;
 pub mod frame;
 pub mod issuer;
 pub mod lab;

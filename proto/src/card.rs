@@ -4,6 +4,7 @@ use crate::{
     document::MAX_PACKAGE,
     emv::{apdu, application::StaticAnswers},
     id::{CardId, ProviderId},
+    trustlet::{Forwarded, keys},
     wire::Bytes,
 };
 
@@ -182,5 +183,21 @@ crate::service! {
         0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
         /// Answers GET PROCESSING OPTIONS.
         0x0202 tap_gpo(TapGpoRequest) -> TapGpoReply, needs WALLET;
+        /// Opens a trustlet's key.
+        0x0301 open_key(Forwarded<keys::OpenKey>) -> keys::OpenKeyReply, needs TRUSTLET;
+        /// Opens a derived key.
+        0x0302 derive_key(Forwarded<keys::DeriveKey>) -> keys::OpenKeyReply, needs TRUSTLET;
+        /// Signs with a trustlet's key.
+        0x0303 sign(Forwarded<keys::Sign>) -> keys::SignReply, needs TRUSTLET;
+        /// Authenticates with a trustlet's key.
+        0x0304 mac(Forwarded<keys::Mac>) -> keys::MacReply, needs TRUSTLET;
+        /// Encrypts with a trustlet's key.
+        0x0305 encrypt(Forwarded<keys::Encrypt>) -> keys::EncryptReply, needs TRUSTLET;
+        /// Decrypts with a trustlet's key.
+        0x0306 decrypt(Forwarded<keys::Decrypt>) -> keys::DecryptReply, needs TRUSTLET;
+        /// Closes one key.
+        0x0307 close_key(Forwarded<keys::CloseKey>) -> keys::CloseKeyReply, needs TRUSTLET;
+        /// Closes all keys of the guest that asks.
+        0x0308 close_keys(Forwarded<keys::CloseKeys>) -> keys::CloseKeyReply, needs TRUSTLET;
     }
 }

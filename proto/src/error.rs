@@ -122,6 +122,63 @@ errors! {
     StorageFull = 0x8054_0502, "the TEE's storage is full";
     /// Stored state is damaged.
     StateCorrupt = 0x8054_0503, "stored state is damaged";
+
+    // 0x8054_06xx: trustlets and the virtual network. Each names the guilty side.
+
+    /// The manifest or command is not valid JSON of the expected shape, or beyond a limit.
+    ManifestMalformed = 0x8054_0601, "the manifest or command is malformed; `tapvault provider` writes them";
+    /// Not signed by the provider whose TVM this is.
+    ManifestSignature = 0x8054_0602, "not signed by this TVM's provider; use the key it was enrolled with";
+    /// The version, or the command's sequence number, is not above the last one.
+    ManifestRollback = 0x8054_0603, "a version or command of the same or a higher number was here already";
+    /// No trustlet of this name, or it was removed.
+    UnknownTrustlet = 0x8054_0604, "no such trustlet; install it first";
+    /// The trustlet is not active.
+    TrustletInactive = 0x8054_0605, "the trustlet is installed or locked, not active; its provider activates it";
+    /// The state does not allow this command.
+    WrongState = 0x8054_0606, "the trustlet's state does not allow this command";
+    /// As many trustlets as a TVM remembers were installed.
+    TooManyTrustlets = 0x8054_0607, "this provider has as many trustlets as its TVM can remember";
+    /// A limit in the manifest is above what the policy allows the provider.
+    LimitTooHigh = 0x8054_0608, "the manifest asks for more than the platform's policy gives this provider";
+    /// The module is not the one the manifest names.
+    ModuleMismatch = 0x8054_0609, "the module is not the one in the manifest; bring the file that was signed";
+    /// The module breaks a rule of the engine or of the interface.
+    ModuleInvalid = 0x8054_060A, "the module is not valid: see the rules in docs/teei.md";
+    /// The session holds no trustlet that is ready, or a call is in progress.
+    NotReady = 0x8054_060B, "open, load and start the trustlet first, and let a call end before the next";
+    /// The trustlet trapped, used up its fuel, or was cancelled; open it again.
+    TrustletFailed = 0x8054_060C, "the trustlet failed by its own doing; open it again";
+    /// The trustlet answered the call with a refusal of its own.
+    TrustletRefused = 0x8054_060D, "the trustlet refused the call";
+    /// A rate or amount that the policy gives the provider is used up: the sender's side.
+    ProviderQuota = 0x8054_060E, "this provider has used up what the platform's policy gives it; try later";
+    /// The sender's own manifest or policy does not allow this service or peer.
+    NotInManifest = 0x8054_060F, "the trustlet's manifest, or its provider's policy, does not allow this";
+    /// The receiver is not known: its provider or its trustlet is missing.
+    PeerUnknown = 0x8054_0610, "the receiver is not there: its provider has not activated such a trustlet";
+    /// The receiver's manifest does not name the sender.
+    PeerRefuses = 0x8054_0611, "the receiver's manifest does not name this sender";
+    /// The receiver's mailbox is full.
+    PeerFull = 0x8054_0612, "the receiver's mailbox is full; it has to take messages first";
+    /// A handle that was never given, was closed, or is another's.
+    UnknownHandle = 0x8054_0613, "the handle names nothing of this trustlet";
+    /// A key is used for what it is not for.
+    KeyPurpose = 0x8054_0614, "the key is for another algorithm";
+    /// What was to be decrypted was altered, or was encrypted under another key.
+    CipherInvalid = 0x8054_0615, "the text was altered or is not for this key";
+    /// A pointer or length outside the trustlet's memory.
+    OutOfBounds = 0x8054_0616, "the trustlet gave an address outside its memory";
+
+    // 0x8054_07xx: secure element.
+
+    /// The secure element refused to open a channel; nobody vouches for its status word.
+    ElementRefused = 0x8054_0701, "the secure element refused; check that it is there and has the keys of this version";
+    /// The secure element's answer does not prove that it holds the keys.
+    ElementNotAuthentic = 0x8054_0702, "the secure element has other keys, or its answer was altered on the way";
+    /// The channel to the secure element is over: a frame was forged, lost, repeated or out of order, or
+    /// the element reported an error, which nothing authenticates.
+    ChannelBroken = 0x8054_0703, "the channel to the secure element broke; open a new one";
 }
 
 impl core::fmt::Display for Error {
@@ -180,6 +237,31 @@ mod tests {
                 0x8054_0501,
                 0x8054_0502,
                 0x8054_0503,
+                0x8054_0601,
+                0x8054_0602,
+                0x8054_0603,
+                0x8054_0604,
+                0x8054_0605,
+                0x8054_0606,
+                0x8054_0607,
+                0x8054_0608,
+                0x8054_0609,
+                0x8054_060A,
+                0x8054_060B,
+                0x8054_060C,
+                0x8054_060D,
+                0x8054_060E,
+                0x8054_060F,
+                0x8054_0610,
+                0x8054_0611,
+                0x8054_0612,
+                0x8054_0613,
+                0x8054_0614,
+                0x8054_0615,
+                0x8054_0616,
+                0x8054_0701,
+                0x8054_0702,
+                0x8054_0703,
             ]
         );
     }

@@ -1,7 +1,8 @@
 //! Everything that crosses a boundary of TapVault, written down once.
 //!
-//! * [`service`]: the services, their methods and who may call them; [`card`], [`pin`] and
+//! * [`mod@service`]: the services, their methods and who may call them; [`card`], [`pin`] and
 //!   [`supervisor`] hold one table each that pairs method id, request and reply.
+//! * [`trustlet`]: what a trustlet exchanges with its TVM, its services and other trustlets.
 //! * [`wire`]: the binary codec of those messages. Fixed-width big-endian integers, length-prefixed
 //!   byte strings, nothing optional in the framing, trailing bytes refused.
 //! * [`error`]: every failure a trusted app can report, with its stable 32-bit code.
@@ -25,6 +26,8 @@ pub mod pin;
 pub mod profile;
 pub mod service;
 pub mod supervisor;
+pub mod trustlet;
+pub mod tvm;
 pub mod wire;
 
 pub use error::Error;

@@ -3,8 +3,9 @@
 
 use crate::{
     Error,
-    id::{CardId, ProviderId},
-    wire::{Reader, Wire, Writer},
+    id::{CardId, ProviderId, TrustletName},
+    trustlet::Forwarded,
+    wire::{Bytes, Reader, Wire, Writer},
 };
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -227,6 +228,49 @@ crate::message! {
         currency: u16,
     }
 }
+/// Longest name of a payee in bytes.
+pub const MAX_PAYEE: usize = 32;
+
+crate::message! {
+    /// What a holder is shown and confirms with the PIN: a transfer by a trustlet.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    Transfer {
+        /// Amount in minor units of `currency`.
+        amount: u64,
+        /// ISO 4217 numeric code.
+        currency: u16,
+        /// Who receives it: printable ASCII.
+        payee: Bytes<MAX_PAYEE>,
+    }
+}
+crate::message! {
+    /// Begins to confirm one transfer by one trustlet: *exact*.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    BeginConfirmRequest {
+        /// Whose PIN, and whose trustlet.
+        provider: ProviderId,
+        /// The trustlet that may use the result.
+        trustlet: TrustletName,
+        /// What is confirmed.
+        transfer: Transfer,
+    }
+}
+crate::message! {
+    /// A trustlet takes a confirmation; it exists once.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TakeConfirmation {
+        /// What was confirmed, to the last byte.
+        transfer: Transfer,
+    }
+}
+crate::message! {
+    /// The holder confirmed exactly this.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TakeConfirmationReply {
+        /// How.
+        method: VerificationMethod,
+    }
+}
 crate::message! {
     /// Begins to change the PIN.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -323,11 +367,15 @@ crate::service! {
         0x0111 begin_verify(BeginVerifyRequest) -> EntryReply, needs WALLET;
         /// Begins to change; the try counter is lowered in storage before this returns.
         0x0112 begin_change(BeginChangeRequest) -> EntryReply, needs WALLET;
+        /// Begins to confirm a transfer; the try counter is lowered in storage before this returns.
+        0x0113 begin_confirm(BeginConfirmRequest) -> EntryReply, needs WALLET;
         /// Submits the digits in clear and compares, in memory only.
         0x0120 submit_insecure(SubmitInsecureRequest) -> SubmitReply, needs WALLET;
         /// Stores the outcome.
         0x0121 finish(FinishRequest) -> FinishReply, needs WALLET;
         /// Hands a verification to the card trusted app.
         0x0201 take_verification(TakeVerificationRequest) -> TakeVerificationReply, needs PEER;
+        /// Hands a confirmation to a trustlet.
+        0x0301 take_confirmation(Forwarded<TakeConfirmation>) -> TakeConfirmationReply, needs TRUSTLET;
     }
 }

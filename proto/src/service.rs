@@ -2,23 +2,73 @@
 
 use crate::{Error, id::Uuid, wire::Wire};
 
-/// A native trusted app and the service it offers.
+/// An internal trusted service (TEEI's ITS): something with a table of methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Service {
-    /// Admission, policy, quotas.
+    /// Admission, policy, quotas, mailboxes, audit: a trusted app.
     Supervisor = 1,
-    /// PIN entry and PIN store.
+    /// PIN entry and PIN store: a trusted app.
     Pin = 2,
-    /// Card keys and the card application.
+    /// Card keys, the card application, trustlets' keys: a trusted app.
     Card = 3,
+    /// Trustlets: one trusted app per provider, its trusted virtual machine (TVM).
+    Tvm = 4,
+    /// Random bytes, inside a TVM.
+    Random = 0x10,
+    /// Time, inside a TVM.
+    Clock = 0x11,
+    /// Lines for the provider to read, inside a TVM.
+    Log = 0x12,
+    /// A trustlet's own storage, inside a TVM.
+    Store = 0x13,
+    /// Messages between trustlets of different providers, inside a TVM, on to the supervisor.
+    Network = 0x14,
+    /// The secure element, inside a TVM, its frames carried by the client.
+    Element = 0x15,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: [Service; 3] = [Service::Supervisor, Service::Pin, Service::Card];
+    pub const ALL: [Service; 10] = [
+        Service::Supervisor,
+        Service::Pin,
+        Service::Card,
+        Service::Tvm,
+        Service::Random,
+        Service::Clock,
+        Service::Log,
+        Service::Store,
+        Service::Network,
+        Service::Element,
+    ];
 
-    /// The trusted app's UUID.
+    /// The services that are a trusted app of one fixed UUID, opened at boot.
+    pub const NATIVE: [Service; 3] = [Service::Supervisor, Service::Pin, Service::Card];
+
+    /// The services a client opens sessions with.
+    pub const FOR_CLIENTS: [Service; 4] = [Service::Supervisor, Service::Pin, Service::Card, Service::Tvm];
+
+    /// The services a trustlet may ask for in its manifest.
+    pub const FOR_TRUSTLETS: [Service; 8] = [
+        Service::Pin,
+        Service::Card,
+        Service::Random,
+        Service::Clock,
+        Service::Log,
+        Service::Store,
+        Service::Network,
+        Service::Element,
+    ];
+
+    /// The service's bit in a [`crate::supervisor::ProviderReply`].
+    #[must_use]
+    pub const fn bit(self) -> u32 {
+        1 << (self as u8)
+    }
+
+    /// The trusted app's UUID; nil for a service without one of its own: a TVM has its provider's
+    /// ([`crate::supervisor::ProviderEntry`]), and the rest lives inside a TVM.
     #[must_use]
     pub const fn uuid(self) -> Uuid {
         match self {
@@ -28,6 +78,7 @@ impl Service {
             Service::Pin => Uuid(*b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\x02"),
             // 7a9d1c7e-3f3a-4d0b-9a55-1f0c5f5e0003
             Service::Card => Uuid(*b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\x03"),
+            _ => Uuid([0; 16]),
         }
     }
 
@@ -38,6 +89,13 @@ impl Service {
             Service::Supervisor => "supervisor",
             Service::Pin => "pin",
             Service::Card => "card",
+            Service::Tvm => "tvm",
+            Service::Random => "random",
+            Service::Clock => "clock",
+            Service::Log => "log",
+            Service::Store => "store",
+            Service::Network => "network",
+            Service::Element => "element",
         }
     }
 
@@ -47,10 +105,10 @@ impl Service {
         Self::ALL.into_iter().find(|service| service.name() == name)
     }
 
-    /// The service whose trusted app has this UUID.
+    /// The native service whose trusted app has this UUID.
     #[must_use]
     pub fn by_uuid(uuid: Uuid) -> Option<Self> {
-        Self::ALL.into_iter().find(|service| service.uuid() == uuid)
+        Self::NATIVE.into_iter().find(|service| service.uuid() == uuid)
     }
 
     /// The service's methods.
@@ -60,6 +118,13 @@ impl Service {
             Service::Supervisor => crate::supervisor::METHODS,
             Service::Pin => crate::pin::METHODS,
             Service::Card => crate::card::METHODS,
+            Service::Tvm => crate::tvm::METHODS,
+            Service::Random => crate::trustlet::random::METHODS,
+            Service::Clock => crate::trustlet::clock::METHODS,
+            Service::Log => crate::trustlet::log::METHODS,
+            Service::Store => crate::trustlet::store::METHODS,
+            Service::Network => crate::trustlet::network::METHODS,
+            Service::Element => crate::trustlet::element::METHODS,
         }
     }
 }
@@ -88,6 +153,10 @@ impl Rights {
     pub const PLATFORM: Rights = Rights(2);
     /// What another trusted app does, as the table of edges allows.
     pub const PEER: Rights = Rights(4);
+    /// What a client of trustlets does: carries signed commands and modules, calls trustlets.
+    pub const CLIENT: Rights = Rights(8);
+    /// What a TVM does for a trustlet, in its name.
+    pub const TRUSTLET: Rights = Rights(16);
 
     /// Whether `self` holds all of `needed`.
     #[must_use]
@@ -101,12 +170,14 @@ impl Rights {
         Rights(self.0 | other.0)
     }
 
-    /// The right of that name in a policy (`wallet`, `platform`). `PEER` is never given by policy.
+    /// The right of that name in a policy (`wallet`, `platform`, `client`). The others are never given by
+    /// policy.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Rights> {
         match name {
             "wallet" => Some(Rights::WALLET),
             "platform" => Some(Rights::PLATFORM),
+            "client" => Some(Rights::CLIENT),
             _ => None,
         }
     }

@@ -78,6 +78,12 @@ impl<'a> Reader<'a> {
         self.take(N)?.try_into().map_err(|_| Error::BadParameters)
     }
 
+    /// What is left.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Ends the decoding.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use heapless::Vec;
 use tapvault_proto::{
     Error,
-    id::Caller,
+    id::{Caller, ProviderId},
     service::Rights,
     supervisor::{AdmitReply, AdmitRequest, ReleaseRequest},
 };
@@ -31,7 +31,20 @@ struct Session {
     number: u32,
     caller: Caller,
     /// `None` once the supervisor refused to admit the session again after a restart.
-    admission: Option<(u32, Rights)>,
+    admission: Option<Admission>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Admission {
+    number: u32,
+    rights: Rights,
+    provider: ProviderId,
+}
+
+impl From<AdmitReply> for Admission {
+    fn from(reply: AdmitReply) -> Self {
+        Self { number: reply.admission, rights: reply.rights, provider: reply.provider }
+    }
 }
 
 /// The sessions of one service.
@@ -69,7 +82,7 @@ impl Gate {
             admitted
         };
         self.epoch = Some(admitted.epoch);
-        let session = Session { number, caller, admission: Some((admitted.admission, admitted.rights)) };
+        let session = Session { number, caller, admission: Some(admitted.into()) };
         self.sessions.push(session).map_err(|_| Error::OutOfMemory)
     }
 
@@ -77,9 +90,9 @@ impl Gate {
     pub fn close(&mut self, supervisor: &mut impl Supervisor, number: u32) {
         let Some(index) = self.sessions.iter().position(|session| session.number == number) else { return };
         let session = self.sessions.swap_remove(index);
-        if let (Some((admission, _)), Some(epoch)) = (session.admission, self.epoch) {
+        if let (Some(admission), Some(epoch)) = (session.admission, self.epoch) {
             // A supervisor that restarted holds no admission of ours; there is nothing to give back.
-            let _ = supervisor.release(&ReleaseRequest { epoch, admission });
+            let _ = supervisor.release(&ReleaseRequest { epoch, admission: admission.number });
         }
     }
 
@@ -88,8 +101,29 @@ impl Gate {
     /// # Errors
     /// [`Error::AccessDenied`] for a session that is not, or no longer, admitted.
     pub fn rights(&self, number: u32) -> Result<Rights, Error> {
+        self.admission(number).map(|admission| admission.rights)
+    }
+
+    /// The provider whose TVM holds the session; all zero for any other caller.
+    ///
+    /// # Errors
+    /// As [`Gate::rights`].
+    pub fn provider(&self, number: u32) -> Result<ProviderId, Error> {
+        self.admission(number).map(|admission| admission.provider)
+    }
+
+    /// Who holds the session.
+    ///
+    /// # Errors
+    /// As [`Gate::rights`].
+    pub fn caller(&self, number: u32) -> Result<Caller, Error> {
         let session = self.sessions.iter().find(|session| session.number == number);
-        session.and_then(|session| session.admission).map(|(_, rights)| rights).ok_or(Error::AccessDenied)
+        session.map(|session| session.caller).ok_or(Error::AccessDenied)
+    }
+
+    fn admission(&self, number: u32) -> Result<Admission, Error> {
+        let session = self.sessions.iter().find(|session| session.number == number);
+        session.and_then(|session| session.admission).ok_or(Error::AccessDenied)
     }
 
     /// A dead supervisor is asked once more: the port opens a new session to the new instance.
@@ -105,7 +139,7 @@ impl Gate {
         self.epoch = Some(epoch);
         for session in &mut self.sessions {
             session.admission = match supervisor.admit(&AdmitRequest { caller: session.caller }) {
-                Ok(admitted) => Some((admitted.admission, admitted.rights)),
+                Ok(admitted) => Some(admitted.into()),
                 Err(Error::AccessDenied | Error::QuotaExceeded) => None,
                 Err(error) => return Err(error),
             };

@@ -1,16 +1,19 @@
 //! The supervisor's side of admission: the policy in force, and who holds which session.
 
-use crate::{edges, policy::Policy};
+use crate::{
+    edges,
+    policy::{Policy, Provider},
+};
 use heapless::Vec;
 use tapvault_proto::{
     Error,
-    id::{Caller, login},
+    id::{Caller, ProviderId, Uuid, login},
     service::{Rights, Service},
     supervisor::{AdmitReply, ReleaseRequest, SessionCount},
 };
 
-/// Most live sessions of all services together.
-pub const MAX_SESSIONS: usize = 64;
+/// Most live sessions of all trusted apps together.
+pub const MAX_SESSIONS: usize = 96;
 /// Sessions the boot service may hold at one service.
 const BOOT_SESSIONS: u16 = 2;
 /// Sessions one trusted app may hold at another: the one it keeps, and that of an instance which died
@@ -21,7 +24,8 @@ const PEER_SESSIONS: u16 = 2;
 #[derive(Clone, Copy, Debug)]
 struct Live {
     admission: u32,
-    service: Service,
+    /// UUID of the trusted app the session is with.
+    target: Uuid,
     caller: Caller,
     /// The supervisor's session over which the service asked: when it closes, the service is gone.
     link: u32,
@@ -54,10 +58,10 @@ impl Registry {
         self.epoch
     }
 
-    /// Version of the policy in force.
+    /// The policy in force.
     #[must_use]
-    pub fn policy_version(&self) -> u32 {
-        self.policy.version
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// How many sessions are live.
@@ -79,37 +83,58 @@ impl Registry {
         self.policy = next;
     }
 
-    /// What `caller` may do with the supervisor itself, or another service, and how many sessions it
-    /// may hold; `None` when it is not admitted.
+    /// What `caller` may do with the trusted app `target`, and how many sessions it may hold; `None`
+    /// when it is not admitted.
     #[must_use]
-    pub fn grant(&self, service: Service, caller: &Caller) -> Option<(Rights, u16)> {
+    pub fn grant(&self, target: Uuid, caller: &Caller) -> Option<(Rights, u16)> {
         if caller.login == login::TRUSTED_APP {
-            let peer = Service::by_uuid(caller.uuid)?;
-            return edges::allows(peer, service).then_some((Rights::PEER, PEER_SESSIONS));
+            let callee = Service::by_uuid(target)?;
+            let rights = match Service::by_uuid(caller.uuid) {
+                Some(peer) if edges::allows(peer, callee) => Rights::PEER,
+                Some(_) => return None,
+                None => self.tvm_rights(self.policy.provider_of(caller.uuid)?, callee)?,
+            };
+            return Some((rights, PEER_SESSIONS));
         }
         if *caller == self.boot {
-            let rights = if service == Service::Supervisor { Rights::PLATFORM } else { Rights::NONE };
-            return Some((rights, BOOT_SESSIONS));
+            let supervisor = target == Service::Supervisor.uuid();
+            let known = Service::by_uuid(target).is_some() || self.policy.provider_of(target).is_some();
+            let rights = if supervisor { Rights::PLATFORM } else { Rights::NONE };
+            return known.then_some((rights, BOOT_SESSIONS));
         }
-        self.policy.rule(service, caller).map(|rule| (rule.rights, rule.sessions))
+        self.policy.rule(target, caller).map(|rule| (rule.rights, rule.sessions))
     }
 
-    /// Admits a session of `caller` at `service`, asked for over the supervisor's session `link`.
+    /// A TVM reaches the supervisor always, another service when the policy gives it to the provider.
+    fn tvm_rights(&self, provider: &Provider, callee: Service) -> Option<Rights> {
+        if !edges::allows(Service::Tvm, callee) {
+            return None;
+        }
+        match callee {
+            Service::Supervisor => Some(Rights::PEER.with(Rights::TRUSTLET)),
+            _ => (provider.services & callee.bit() != 0).then_some(Rights::TRUSTLET),
+        }
+    }
+
+    /// Admits a session of `caller` with `target`, asked for over the supervisor's session `link`.
     ///
     /// # Errors
     /// [`Error::AccessDenied`], [`Error::QuotaExceeded`], [`Error::OutOfMemory`] when
     /// [`MAX_SESSIONS`] are live.
-    pub fn admit(&mut self, service: Service, caller: &Caller, link: u32) -> Result<AdmitReply, Error> {
-        let (rights, limit) = self.grant(service, caller).ok_or(Error::AccessDenied)?;
-        if self.count(service, caller) >= limit {
+    pub fn admit(&mut self, target: Uuid, caller: &Caller, link: u32) -> Result<AdmitReply, Error> {
+        let (rights, limit) = self.grant(target, caller).ok_or(Error::AccessDenied)?;
+        if self.count(target, caller) >= limit {
             return Err(Error::QuotaExceeded);
         }
         let admission = self.next_admission;
         let next = admission.checked_add(1).ok_or(Error::OutOfMemory)?;
-        let live = Live { admission, service, caller: *caller, link };
+        let live = Live { admission, target, caller: *caller, link };
         self.live.push(live).map_err(|_| Error::OutOfMemory)?;
         self.next_admission = next;
-        Ok(AdmitReply { epoch: self.epoch, admission, rights })
+        let tvm = caller.login == login::TRUSTED_APP;
+        let provider = self.policy.provider_of(caller.uuid).filter(|_| tvm);
+        let provider = provider.map_or(ProviderId([0; 16]), |provider| provider.id);
+        Ok(AdmitReply { epoch: self.epoch, admission, rights, provider })
     }
 
     /// Gives one session's quota back. Only the service that asked for it can.
@@ -131,16 +156,16 @@ impl Registry {
         self.live.retain(|live| live.link != link);
     }
 
-    /// Live sessions of a service by caller, at most 16 callers.
+    /// Live sessions with a trusted app by caller, at most 16 callers.
     #[must_use]
-    pub fn sessions(&self, service: Service) -> Vec<SessionCount, 16> {
+    pub fn sessions(&self, target: Uuid) -> Vec<SessionCount, 16> {
         let mut counts: Vec<SessionCount, 16> = Vec::new();
-        for live in self.live.iter().filter(|live| live.service == service) {
+        for live in self.live.iter().filter(|live| live.target == target) {
             if counts.iter().any(|count| count.caller == live.caller) {
                 continue;
             }
-            let limit = self.grant(service, &live.caller).map_or(0, |(_, limit)| limit);
-            let count = SessionCount { caller: live.caller, live: self.count(service, &live.caller), limit };
+            let limit = self.grant(target, &live.caller).map_or(0, |(_, limit)| limit);
+            let count = SessionCount { caller: live.caller, live: self.count(target, &live.caller), limit };
             if counts.push(count).is_err() {
                 break;
             }
@@ -148,8 +173,8 @@ impl Registry {
         counts
     }
 
-    fn count(&self, service: Service, caller: &Caller) -> u16 {
-        let held = |live: &&Live| live.service == service && live.caller == *caller;
+    fn count(&self, target: Uuid, caller: &Caller) -> u16 {
+        let held = |live: &&Live| live.target == target && live.caller == *caller;
         u16::try_from(self.live.iter().filter(held).count()).unwrap_or(u16::MAX)
     }
 }

@@ -72,7 +72,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
 fn report(supervisor: &mut impl Channel) -> Result<(), Box<dyn std::error::Error>> {
     let status = call(supervisor, &supervisor::StatusRequest {})?;
     let mut services = Vec::new();
-    for service in Service::ALL {
+    for service in Service::NATIVE {
         for count in sessions(supervisor, service)? {
             services.push(json!({
                 "service": service.name(), "login": count.caller.login,
@@ -88,5 +88,5 @@ fn sessions(
     supervisor: &mut impl Channel,
     service: Service,
 ) -> Result<impl IntoIterator<Item = supervisor::SessionCount>, ClientError> {
-    Ok(call(supervisor, &SessionsRequest { service })?.callers)
+    Ok(call(supervisor, &SessionsRequest { target: service.uuid() })?.callers)
 }

@@ -4,6 +4,7 @@
 
 use std::rc::Rc;
 use tapvault::{Transport, Wallet, sim::Sim, transport::call};
+use tapvault_device_tests::trustlets::bank::Bank;
 use tapvault_proto::{
     document::unhex,
     id::{Caller, Uuid, login},
@@ -46,6 +47,10 @@ impl Phone {
         let document = Bytes::from_slice(POLICY).unwrap();
         let signature = unhex(POLICY_SIGNATURE.trim()).unwrap();
         assert_eq!(call(&mut supervisor, &InstallPolicyRequest { document, signature }).unwrap().version, 1);
+        for letter in ["A", "B", "C", "D", "E", "F", "G"] {
+            let bank = Bank::lab(letter);
+            boot.add_tvm(bank.tvm(), bank.signer());
+        }
         Self { device, sim: boot.as_caller(WALLET) }
     }
 
@@ -66,7 +71,7 @@ impl Phone {
     /// Names of a service's objects.
     pub fn objects(&self, service: Service) -> Vec<Vec<u8>> {
         let world = self.device.borrow();
-        world.objects.keys().filter(|(of, _)| *of == service).map(|(_, name)| name.clone()).collect()
+        world.objects.keys().filter(|(of, _)| *of == service.uuid()).map(|(_, name)| name.clone()).collect()
     }
 
     /// Storage reads and changes so far.

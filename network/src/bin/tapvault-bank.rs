@@ -88,6 +88,11 @@ The state is stored before the package is printed: from then on the card's earli
         #[arg(long, value_enum)]
         purpose: Purpose,
     },
+    /// Prints the public key of a lab provider, for its enrolment.
+    LabKey {
+        /// The provider's name: A, B and so on.
+        provider: String,
+    },
     /// Signs a policy with the lab's platform key and prints the signature (128 hexadecimal digits).
     SignPolicy {
         /// The policy, JSON, signed byte for byte; - is standard input.
@@ -162,6 +167,9 @@ fn run(command: Command) -> Result<String, String> {
             let mut bytes = [0; <EnrolmentTicket as Wire>::MAX];
             let length = encode_into(&ticket, &mut bytes).map_err(|error| format!("{error:?}"))?;
             Ok(json!({ "ticket": hex::encode(bytes.get(..length).unwrap_or_default()) }).to_string())
+        }
+        Command::LabKey { provider } => {
+            Ok(hex::encode(lab::provider_key(&provider).verifying_key().to_sec1_point(false)))
         }
         Command::SignPolicy { file } => Ok(hex::encode(lab::sign_policy(&read(&file, MAX_POLICY)?))),
         Command::Tamper { file } => tamper(&read(&file, MAX_PACKAGE)?).map_err(text),

@@ -9,6 +9,9 @@ const FLAGS: u32 = 0x04 | 0x08 | 0x10;
 /// Deep enough for a P-256 verification and an HPKE open on top of parsed documents.
 const STACK: u32 = 64 * 1024;
 
+/// Added to the linker script of the TA dev kit.
+const NO_UNWINDING: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame.*) *(.gcc_except_table) *(.gcc_except_table.*) } } INSERT BEFORE .text;\n";
+
 /// Sets up the trusted app of `service` with a heap of `heap` bytes; does nothing without the
 /// feature `optee`.
 ///
@@ -24,6 +27,22 @@ pub fn service(service: Service, heap: u32) -> Result<(), Box<dyn std::error::Er
         rest = tail;
     }
     trusted_app(&parts.join("-"), heap)
+}
+
+/// UUID of a TVM's image as it is built; every provider's is stamped over it.
+pub const TVM_IMAGE: &str = "7a9d1c7e-3f3a-4d0b-9a55-1f0c5f5e0004";
+
+/// Sets up a trusted app with guests: allocations of Rust code go through `tapvault-tee`'s arenas.
+///
+/// # Errors
+/// As [`service`].
+pub fn with_arenas(uuid: &str, heap: u32) -> Result<(), Box<dyn std::error::Error>> {
+    trusted_app(uuid, heap)?;
+    if std::env::var_os("CARGO_FEATURE_OPTEE").is_some() {
+        println!("cargo:rustc-link-arg-bins=--wrap=memalign");
+        println!("cargo:rustc-link-arg-bins=--wrap=free");
+    }
+    Ok(())
 }
 
 /// Sets up a trusted app with this UUID; does nothing without the feature `optee`.
@@ -44,6 +63,11 @@ pub fn trusted_app(uuid: &str, heap: u32) -> Result<(), Box<dyn std::error::Erro
         .ta_data_size(heap)
         // Errors only: a trusted app of this project prints nothing.
         .trace_level(1);
+    // A trusted app aborts where another program unwinds; the tables for it are a sixth of its size.
+    let script = std::path::PathBuf::from(std::env::var("OUT_DIR")?).join("no-unwinding.ld");
+    std::fs::write(&script, NO_UNWINDING)?;
+    println!("cargo:rustc-link-arg-bins=--no-eh-frame-hdr");
+    println!("cargo:rustc-link-arg-bins=-T{}", script.display());
     // gcc as linker would add NEEDED libc.so.6, which OP-TEE's loader refuses.
     Builder::new(config).linker_type(LinkerType::Ld).build().map_err(reason)?;
     Ok(())

@@ -10,6 +10,7 @@
 extern crate std;
 
 mod answers;
+mod keys;
 mod pboc;
 mod provision;
 mod store;
@@ -17,7 +18,7 @@ mod transaction;
 
 use answers::static_answers;
 use heapless::{String, Vec};
-use provision::Challenge;
+use keys::{Asker, Keys};
 use store::{Place, Store};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
@@ -34,11 +35,20 @@ use tapvault_proto::{
     id::{Caller, CardId, ProviderId},
     pin::TakeVerificationRequest,
     service::Service,
+    trustlet::{
+        Forwarded, Owner,
+        keys::{
+            CloseKey, CloseKeyReply, CloseKeys, Decrypt, DecryptReply, DeriveKey, Encrypt, EncryptReply, Mac,
+            MacReply, OpenKey, OpenKeyReply, Sign, SignReply,
+        },
+    },
 };
+use tapvault_seal::Challenge;
 use tapvault_tee::{PeerSupervisor, Tee, TrustedApp};
 use tapvault_trust::IS_LAB;
 use teei_hypervisor::gate::Gate;
 use transaction::Armed;
+use zeroize::Zeroize;
 
 /// The card trusted app.
 #[derive(Default)]
@@ -48,6 +58,7 @@ pub struct Card {
     store: Option<Store>,
     challenge: Option<Challenge>,
     armed: Option<Armed>,
+    keys: Keys,
 }
 
 impl Card {
@@ -67,6 +78,7 @@ impl<T: Tee> TrustedApp<T> for Card {
     }
 
     fn close(&mut self, tee: &mut T, session: u32) {
+        self.keys.close_session(session);
         self.gate.close(&mut PeerSupervisor(tee), session);
     }
 
@@ -79,7 +91,7 @@ impl<T: Tee> TrustedApp<T> for Card {
         reply: &mut [u8],
     ) -> Result<usize, Error> {
         let rights = self.gate.rights(session)?;
-        Call { app: self, tee }.dispatch(rights, method, request, reply)
+        Call { app: self, tee, session }.dispatch(rights, method, request, reply)
     }
 }
 
@@ -87,11 +99,18 @@ impl<T: Tee> TrustedApp<T> for Card {
 struct Call<'a, T> {
     app: &'a mut Card,
     tee: &'a mut T,
+    session: u32,
 }
 
 impl<T: Tee> Call<'_, T> {
     fn store(&mut self) -> Result<&mut Store, Error> {
         self.app.store(self.tee)
+    }
+
+    /// A trustlet of the TVM whose session this is.
+    fn asker<'o>(&self, owner: &'o Owner) -> Result<Asker<'o>, Error> {
+        let provider = self.app.gate.provider(self.session)?;
+        Ok(Asker { session: self.session, provider, owner })
     }
 
     /// Takes a verification for `card` from the PIN trusted app, unless one is here already.
@@ -114,14 +133,14 @@ impl<T: Tee> CardService for Call<'_, T> {
     }
 
     fn challenge(&mut self, _: ChallengeRequest) -> Result<ChallengeReply, Error> {
-        let (challenge, reply) = Challenge::draw(self.tee)?;
-        self.app.challenge = Some(challenge);
-        Ok(reply)
+        let (drawn, challenge, recipient) = Challenge::draw(self.tee)?;
+        self.app.challenge = Some(drawn);
+        Ok(ChallengeReply { challenge, recipient })
     }
 
     fn install(&mut self, request: InstallRequest) -> Result<InstallReply, Error> {
         let challenge = self.app.challenge.as_ref().ok_or(Error::NoChallenge)?;
-        let (header, profile) = challenge.open(&request.package)?;
+        let (header, profile) = provision::open(challenge, &request.package)?;
         let card = header.card;
         self.app.store(self.tee)?.put(self.tee, card, header.provider, profile)?;
         self.app.challenge = None;
@@ -172,6 +191,54 @@ impl<T: Tee> CardService for Call<'_, T> {
         };
         let taps = self.app.store(self.tee)?.reserve(self.tee, request.card)?;
         Ok(TapPrepareReply { taps, verified_ms })
+    }
+
+    fn open_key(&mut self, call: Forwarded<OpenKey>) -> Result<OpenKeyReply, Error> {
+        let Forwarded { owner, request } = call;
+        let asker = self.asker(&owner)?;
+        self.app.keys.open(self.tee, &asker, &request.label, request.algorithm)
+    }
+
+    fn derive_key(&mut self, call: Forwarded<DeriveKey>) -> Result<OpenKeyReply, Error> {
+        let Forwarded { owner, request } = call;
+        let asker = self.asker(&owner)?;
+        self.app.keys.derive(&asker, request.handle, &request.context, request.algorithm)
+    }
+
+    fn sign(&mut self, call: Forwarded<Sign>) -> Result<SignReply, Error> {
+        let Forwarded { owner, request } = call;
+        let signature = self.app.keys.sign(&self.asker(&owner)?, request.handle, &request.message)?;
+        Ok(SignReply { signature })
+    }
+
+    fn mac(&mut self, call: Forwarded<Mac>) -> Result<MacReply, Error> {
+        let Forwarded { owner, request } = call;
+        let mac = self.app.keys.mac(&self.asker(&owner)?, request.handle, &request.message)?;
+        Ok(MacReply { mac })
+    }
+
+    fn encrypt(&mut self, call: Forwarded<Encrypt>) -> Result<EncryptReply, Error> {
+        let Forwarded { owner, mut request } = call;
+        let asker = self.asker(&owner)?;
+        let sealed = self.app.keys.encrypt(self.tee, &asker, request.handle, &request.plain);
+        request.plain.zeroize();
+        Ok(EncryptReply { sealed: sealed? })
+    }
+
+    fn decrypt(&mut self, call: Forwarded<Decrypt>) -> Result<DecryptReply, Error> {
+        let Forwarded { owner, request } = call;
+        let plain = self.app.keys.decrypt(&self.asker(&owner)?, request.handle, &request.sealed)?;
+        Ok(DecryptReply { plain })
+    }
+
+    fn close_key(&mut self, call: Forwarded<CloseKey>) -> Result<CloseKeyReply, Error> {
+        let asker = self.asker(&call.owner)?;
+        self.app.keys.close(&asker, call.request.handle).map(|()| CloseKeyReply {})
+    }
+
+    fn close_keys(&mut self, call: Forwarded<CloseKeys>) -> Result<CloseKeyReply, Error> {
+        self.app.keys.close_guest(self.session, call.owner.guest);
+        Ok(CloseKeyReply {})
     }
 
     fn tap_gpo(&mut self, request: TapGpoRequest) -> Result<TapGpoReply, Error> {

@@ -3,12 +3,13 @@
 use crate::record::NewSecret;
 use tapvault_proto::{
     Error,
-    id::{CardId, ProviderId},
+    id::{CardId, ProviderId, TrustletName},
+    pin::Transfer,
 };
 use tapvault_tee::Millis;
 
 /// What the digits are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Set with a ticket.
     Set,
@@ -20,6 +21,13 @@ pub enum Purpose {
         ceiling: u64,
         /// ISO 4217 numeric code.
         currency: u16,
+    },
+    /// Confirm one transfer by one trustlet.
+    Confirm {
+        /// The trustlet that may use the result.
+        trustlet: TrustletName,
+        /// What is confirmed.
+        transfer: Transfer,
     },
     /// Change from present to new.
     Change,
@@ -61,6 +69,19 @@ impl Entry {
         let ours = self.session == session && self.number == number && now < self.deadline;
         if ours { Ok(()) } else { Err(Error::NoEntry) }
     }
+}
+
+/// A confirmed transfer: one use by one trustlet, for a limited time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Whose PIN, and whose trustlet.
+    pub provider: ProviderId,
+    /// The trustlet that may use it.
+    pub trustlet: TrustletName,
+    /// What was confirmed.
+    pub transfer: Transfer,
+    /// When it is over.
+    pub deadline: Millis,
 }
 
 /// A verified PIN: one GPO of one card, within ceiling and currency, for a limited time.

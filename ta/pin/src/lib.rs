@@ -9,20 +9,21 @@
 mod entry;
 mod record;
 
-use entry::{Entry, Fact, Purpose, Stage};
+use entry::{Confirmed, Entry, Fact, Purpose, Stage};
 use record::{NewSecret, Record};
 use subtle::ConstantTimeEq;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     id::{Caller, ProviderId},
     pin::{
-        BeginChangeRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply, ChallengeRequest,
-        EnrolmentTicket, EntryReply, FinishReply, FinishRequest, PinService, PinState, PinStateReply,
-        PinStateRequest, StatusReply, StatusRequest, SubmitInsecureRequest, SubmitReply, TRY_LIMIT,
-        TakeVerificationReply, TakeVerificationRequest, TicketPurpose, VERIFICATION_LIFE_MS, Verdict,
-        VerificationMethod,
+        BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply,
+        ChallengeRequest, EnrolmentTicket, EntryReply, FinishReply, FinishRequest, PinService, PinState,
+        PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitInsecureRequest, SubmitReply,
+        TRY_LIMIT, TakeConfirmation, TakeConfirmationReply, TakeVerificationReply, TakeVerificationRequest,
+        TicketPurpose, VERIFICATION_LIFE_MS, Verdict, VerificationMethod,
     },
     service::Service,
+    trustlet::Forwarded,
 };
 use tapvault_tee::{PeerSupervisor, Tee, TrustedApp};
 use tapvault_trust::{IS_LAB, TRUST_ROOT};
@@ -36,11 +37,20 @@ pub struct Pin<T: Tee> {
     entry: Option<Entry>,
     last_entry: u32,
     fact: Option<Fact>,
+    confirmed: Option<Confirmed>,
 }
 
 impl<T: Tee> Default for Pin<T> {
     fn default() -> Self {
-        Self { gate: Gate::default(), challenge: None, record: None, entry: None, last_entry: 0, fact: None }
+        Self {
+            gate: Gate::default(),
+            challenge: None,
+            record: None,
+            entry: None,
+            last_entry: 0,
+            fact: None,
+            confirmed: None,
+        }
     }
 }
 
@@ -218,6 +228,16 @@ impl<T: Tee> PinService for Call<'_, T> {
         self.app.begin_compared(self.tee, self.session, provider, purpose)
     }
 
+    fn begin_confirm(&mut self, request: BeginConfirmRequest) -> Result<EntryReply, Error> {
+        let BeginConfirmRequest { provider, trustlet, transfer } = request;
+        // The payee goes to a screen.
+        if transfer.payee.is_empty() || !transfer.payee.iter().all(|byte| (0x20..0x7F).contains(byte)) {
+            return Err(Error::BadParameters);
+        }
+        let purpose = Purpose::Confirm { trustlet, transfer };
+        self.app.begin_compared(self.tee, self.session, provider, purpose)
+    }
+
     fn begin_change(&mut self, request: BeginChangeRequest) -> Result<EntryReply, Error> {
         self.app.begin_compared(self.tee, self.session, request.provider, Purpose::Change)
     }
@@ -232,7 +252,7 @@ impl<T: Tee> PinService for Call<'_, T> {
         if (entry.purpose == Purpose::Change) != request.new_pin.is_some() {
             return Err(Error::BadParameters);
         }
-        let (provider, purpose) = (entry.provider, entry.purpose);
+        let (provider, purpose) = (entry.provider, entry.purpose.clone());
         if purpose != Purpose::Set {
             let record = app.record(*tee, provider)?.ok_or(Error::PinLocked)?;
             if !record.matches(*tee, &request.pin)? {
@@ -244,7 +264,7 @@ impl<T: Tee> PinService for Call<'_, T> {
         let new_pin = match purpose {
             Purpose::Set => Some(&request.pin),
             Purpose::Change => request.new_pin.as_ref(),
-            Purpose::Verify { .. } => None,
+            Purpose::Verify { .. } | Purpose::Confirm { .. } => None,
         };
         let secret = new_pin.map(|pin| NewSecret::new(*tee, provider, pin)).transpose()?;
         if let Some(entry) = &mut app.entry {
@@ -280,6 +300,12 @@ impl<T: Tee> PinService for Call<'_, T> {
                 let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
                 app.fact = Some(Fact { provider, card, ceiling, currency, deadline });
             }
+            (Purpose::Confirm { trustlet, transfer }, None) => {
+                app.record(*tee, provider)?;
+                app.update(*tee, |record, tee| record.set_tries(tee, TRY_LIMIT))?;
+                let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
+                app.confirmed = Some(Confirmed { provider, trustlet, transfer, deadline });
+            }
             _ => return Err(Error::Internal),
         }
         Ok(FinishReply { tries_left: TRY_LIMIT })
@@ -300,5 +326,21 @@ impl<T: Tee> PinService for Call<'_, T> {
             currency: fact.currency,
             remaining_ms: fact.deadline.since(now),
         })
+    }
+
+    fn take_confirmation(
+        &mut self,
+        call: Forwarded<TakeConfirmation>,
+    ) -> Result<TakeConfirmationReply, Error> {
+        let now = self.tee.now();
+        // The provider is the TVM's, by the core's and the policy's word.
+        let provider = self.app.gate.provider(self.session)?;
+        let fits = |confirmed: &Confirmed| {
+            (confirmed.provider, &confirmed.trustlet, &confirmed.transfer)
+                == (provider, &call.owner.name, &call.request.transfer)
+                && now < confirmed.deadline
+        };
+        self.app.confirmed.take_if(|confirmed| fits(confirmed)).ok_or(Error::NoVerification)?;
+        Ok(TakeConfirmationReply { method: VerificationMethod::WalletPin })
     }
 }

@@ -1,26 +1,28 @@
-//! The supervisor: admits callers to the services, keeps the signed policy and the session quotas.
+//! The supervisor: admits callers to the services, keeps the signed policy and the session quotas, carries
+//! messages between TVMs, and writes the audit log.
 //!
 //! It answers what [`teei_hypervisor`] decides; here are only its memory, its storage and its sessions.
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod call;
+mod log;
+
+use call::Call;
 use heapless::Vec;
 use tapvault_proto::{
-    Error, PROTOCOL_VERSION,
-    id::Caller,
+    Error,
+    id::{Caller, Uuid},
     service::{Rights, Service},
-    supervisor::{
-        AdmitReply, AdmitRequest, InstallPolicyReply, InstallPolicyRequest, ReleaseReply, ReleaseRequest,
-        SessionsReply, SessionsRequest, StatusReply, StatusRequest, SupervisorService,
-    },
-    wire::{Wire, decode_exact, encode_into},
+    supervisor::{AuditEvent, InstallPolicyRequest, SupervisorService},
+    wire::{Wire, decode_exact},
 };
 use tapvault_tee::{StorageError, Tee, TrustedApp};
-use tapvault_trust::{BOOT_SERVICE, IS_LAB, PLATFORM_KEY};
-use teei_hypervisor::{policy::Policy, registry::Registry};
+use tapvault_trust::{BOOT_SERVICE, PLATFORM_KEY};
+use teei_hypervisor::{audit::Audit, directory::Directory, policy::Policy, registry::Registry};
 
-/// Most sessions with the supervisor itself: the services, the boot service, platform tools.
-const MAX_LINKS: usize = 16;
+/// Most sessions with the supervisor itself: the services, TVMs, the boot service, platform tools.
+const MAX_LINKS: usize = 24;
 /// Name of the object that holds the policy in force: an encoded [`InstallPolicyRequest`].
 const POLICY_OBJECT: &[u8] = b"policy";
 
@@ -36,6 +38,8 @@ struct Link {
 pub struct Supervisor {
     /// Made at the first call: a trusted app's creation must not fail, storage can.
     registry: Option<Registry>,
+    directory: Directory,
+    audit: Audit,
     links: Vec<Link, MAX_LINKS>,
 }
 
@@ -45,7 +49,10 @@ impl Supervisor {
             let policy = stored_policy(tee)?;
             let mut epoch = [0; 8];
             tee.random(&mut epoch);
-            self.registry = Some(Registry::new(u64::from_be_bytes(epoch), BOOT_SERVICE, policy));
+            let registry = Registry::new(u64::from_be_bytes(epoch), BOOT_SERVICE, policy);
+            let (version, nobody) = (registry.policy().version, Uuid([0; 16]));
+            log::note(&mut self.audit, tee, &registry, (AuditEvent::Started, nobody, nobody, version));
+            self.registry = Some(registry);
         }
         self.registry.as_mut().ok_or(Error::Internal)
     }
@@ -80,8 +87,12 @@ impl<T: Tee> TrustedApp<T> for Supervisor {
             return Err(Error::OutOfMemory);
         }
         // A session with the supervisor counts like any other, asked for over itself.
-        let rights = self.registry(tee)?.admit(Service::Supervisor, &caller, session)?.rights;
-        self.links.push(Link { session, caller, rights }).map_err(|_| Error::OutOfMemory)
+        let target = Service::Supervisor.uuid();
+        let admitted = self.registry(tee)?.admit(target, &caller, session);
+        if let Some(registry) = &self.registry {
+            log::admission(&mut self.audit, tee, registry, target, &caller, admitted.is_ok());
+        }
+        self.links.push(Link { session, caller, rights: admitted?.rights }).map_err(|_| Error::OutOfMemory)
     }
 
     fn close(&mut self, _: &mut T, session: u32) {
@@ -101,51 +112,10 @@ impl<T: Tee> TrustedApp<T> for Supervisor {
     ) -> Result<usize, Error> {
         let link = self.links.iter().find(|link| link.session == session).ok_or(Error::AccessDenied)?;
         let (rights, caller) = (link.rights, link.caller);
-        let registry = self.registry(tee)?;
-        Call { registry, tee, session, caller }.dispatch(rights, method, request, reply)
-    }
-}
-
-/// One invocation.
-struct Call<'a, T> {
-    registry: &'a mut Registry,
-    tee: &'a mut T,
-    session: u32,
-    caller: Caller,
-}
-
-impl<T: Tee> SupervisorService for Call<'_, T> {
-    fn status(&mut self, _: StatusRequest) -> Result<StatusReply, Error> {
-        Ok(StatusReply {
-            protocol: PROTOCOL_VERSION,
-            policy_version: self.registry.policy_version(),
-            epoch: self.registry.epoch(),
-            live_sessions: self.registry.live_sessions(),
-            lab: IS_LAB,
-        })
-    }
-
-    fn admit(&mut self, request: AdmitRequest) -> Result<AdmitReply, Error> {
-        let service = Service::by_uuid(self.caller.uuid).ok_or(Error::AccessDenied)?;
-        self.registry.admit(service, &request.caller, self.session)
-    }
-
-    fn release(&mut self, request: ReleaseRequest) -> Result<ReleaseReply, Error> {
-        self.registry.release(&request, self.session).map(|()| ReleaseReply {})
-    }
-
-    fn install_policy(&mut self, request: InstallPolicyRequest) -> Result<InstallPolicyReply, Error> {
-        let policy = Policy::verify(&request.document, &request.signature, &PLATFORM_KEY)?;
-        self.registry.check_newer(&policy)?;
-        let mut stored = [0; InstallPolicyRequest::MAX];
-        let len = encode_into(&request, &mut stored)?;
-        self.tee.create(POLICY_OBJECT, stored.get(..len).ok_or(Error::Internal)?)?;
-        let version = policy.version;
-        self.registry.replace_policy(policy);
-        Ok(InstallPolicyReply { version })
-    }
-
-    fn sessions(&mut self, request: SessionsRequest) -> Result<SessionsReply, Error> {
-        Ok(SessionsReply { callers: self.registry.sessions(request.service) })
+        self.registry(tee)?;
+        let Self { registry: Some(registry), directory, audit, .. } = self else {
+            return Err(Error::Internal);
+        };
+        Call { registry, directory, audit, tee, session, caller }.dispatch(rights, method, request, reply)
     }
 }

@@ -61,7 +61,18 @@ pub fn run<T: Tee>(tee: &mut T, forbidden_peer: Service) -> Result<u32, Failed> 
     check("an object can be deleted", tee.delete(object).is_ok())?;
     check("and is gone then", tee.open(NAME).err() == Some(StorageError::NotFound))?;
 
+    check("memory can be taken and used", within_memory(tee))?;
+    check("an image that is no TVM's has no stamp", tee.stamp().is_none())?;
+
     let refused = tee.invoke_peer(forbidden_peer, 1, &[], &mut []);
     check("a peer outside the table is refused", refused == Err(Error::EdgeForbidden))?;
     Ok(held)
+}
+
+/// Takes memory twice, the second time to see that the first was given back.
+fn within_memory<T: Tee>(tee: &mut T) -> bool {
+    (0..2).all(|_| {
+        let Ok(mut memory) = tee.map(256 * 1024) else { return false };
+        T::within(&mut memory, || alloc::vec![1_u8; 128 * 1024].iter().all(|byte| *byte == 1))
+    })
 }

@@ -15,12 +15,13 @@ use std::{
 };
 use tapvault_proto::{
     Error,
-    id::{Caller, login},
+    id::{Caller, Uuid, login},
     service::Service,
 };
-use teei_hypervisor::edges;
+use teei_hypervisor::{edges, manifest::Signer};
 
-type Name = (Service, Vec<u8>);
+/// A trusted app's UUID, and the name of one of its objects.
+type Name = (Uuid, Vec<u8>);
 
 /// What all trusted apps of one simulated device share.
 #[derive(Default)]
@@ -35,6 +36,8 @@ pub struct World {
     pub accesses: u32,
     /// Where the random numbers stand; differs from start to start.
     pub random: u64,
+    /// Bytes that guests hold.
+    pub mapped: usize,
     opened: BTreeSet<Name>,
     peers: BTreeMap<Service, Rc<RefCell<dyn Peer>>>,
 }
@@ -53,8 +56,8 @@ impl World {
     }
 
     /// Damages an object, as the normal world can.
-    pub fn corrupt(&mut self, service: Service, name: &[u8]) {
-        if let Some(contents) = self.objects.get_mut(&(service, name.to_vec())) {
+    pub fn corrupt(&mut self, app: Uuid, name: &[u8]) {
+        if let Some(contents) = self.objects.get_mut(&(app, name.to_vec())) {
             *contents = None;
         }
     }
@@ -67,24 +70,64 @@ pub type Device = Rc<RefCell<World>>;
 trait Peer {
     fn invoke_as(
         &mut self,
-        caller: Service,
+        caller: Uuid,
         method: u32,
         request: &[u8],
         reply: &mut [u8],
     ) -> Result<usize, Error>;
+
+    /// The caller is gone: its session closes.
+    fn gone(&mut self, caller: Uuid);
 }
 
 /// The simulated TEE as seen by one trusted app.
 pub struct HostTee {
     service: Service,
+    uuid: Uuid,
+    stamp: Option<Signer>,
     device: Device,
 }
 
+/// Memory of a simulated guest: counted, and otherwise the process's own.
+pub struct HostMemory {
+    len: usize,
+    device: Device,
+}
+
+impl Drop for HostMemory {
+    fn drop(&mut self) {
+        self.device.borrow_mut().mapped -= self.len;
+    }
+}
+
+/// Memory that all guests of a simulated device together may hold, in bytes.
+pub const GUEST_MEMORY: usize = 12 << 20;
+
 impl HostTee {
-    /// The TEE of `device` for the trusted app that offers `service`.
+    /// The TEE of `device` for the native trusted app that offers `service`.
     #[must_use]
     pub fn new(service: Service, device: &Device) -> Self {
-        Self { service, device: device.clone() }
+        Self { service, uuid: service.uuid(), stamp: None, device: device.clone() }
+    }
+
+    /// The TEE of `device` for the TVM with this UUID, stamped for its provider.
+    #[must_use]
+    pub fn tvm(uuid: Uuid, stamp: Signer, device: &Device) -> Self {
+        Self { service: Service::Tvm, uuid, stamp: Some(stamp), device: device.clone() }
+    }
+}
+
+impl Drop for HostTee {
+    fn drop(&mut self) {
+        // As OP-TEE's core does for a trusted app that ends or dies.
+        let Ok(world) = self.device.try_borrow() else { return };
+        let peers: Vec<_> = world.peers.values().cloned().collect();
+        drop(world);
+        for peer in peers {
+            if let Ok(mut peer) = peer.try_borrow_mut() {
+                peer.gone(self.uuid);
+            }
+        }
     }
 }
 
@@ -112,6 +155,7 @@ impl HostTee {
 
 impl Tee for HostTee {
     type Object = HostObject;
+    type Memory = HostMemory;
 
     fn random(&mut self, out: &mut [u8]) {
         let mut world = self.device.borrow_mut();
@@ -134,11 +178,14 @@ impl Tee for HostTee {
         for (slot, byte) in key.iter_mut().zip(purpose) {
             *slot ^= byte;
         }
+        for (slot, byte) in key.iter_mut().rev().zip(self.uuid.0) {
+            *slot ^= byte;
+        }
         Ok(())
     }
 
     fn open(&mut self, name: &[u8]) -> Result<Self::Object, StorageError> {
-        let name = (self.service, name.to_vec());
+        let name = (self.uuid, name.to_vec());
         let mut world = self.device.borrow_mut();
         world.accesses += 1;
         match world.objects.get(&name) {
@@ -154,7 +201,7 @@ impl Tee for HostTee {
     }
 
     fn create(&mut self, name: &[u8], data: &[u8]) -> Result<Self::Object, StorageError> {
-        let name = (self.service, name.to_vec());
+        let name = (self.uuid, name.to_vec());
         let object = self.opened(name.clone())?;
         let mut world = self.device.borrow_mut();
         world.change()?;
@@ -206,7 +253,25 @@ impl Tee for HostTee {
         // A busy peer is a cycle, which halts OP-TEE's core.
         let mut peer =
             peer.try_borrow_mut().unwrap_or_else(|_| panic!("a call came back to a busy trusted app"));
-        peer.invoke_as(self.service, method, request, reply)
+        peer.invoke_as(self.uuid, method, request, reply)
+    }
+
+    fn map(&mut self, len: usize) -> Result<HostMemory, Error> {
+        let mut world = self.device.borrow_mut();
+        let len = len.next_multiple_of(4096);
+        if world.mapped + len > GUEST_MEMORY {
+            return Err(Error::OutOfMemory);
+        }
+        world.mapped += len;
+        Ok(HostMemory { len, device: self.device.clone() })
+    }
+
+    fn within<R>(_: &mut HostMemory, act: impl FnOnce() -> R) -> R {
+        act()
+    }
+
+    fn stamp(&self) -> Option<Signer> {
+        self.stamp
     }
 }
 
@@ -216,18 +281,25 @@ pub struct HostApp<A> {
     pub app: A,
     tee: HostTee,
     sessions: u32,
-    peers: BTreeMap<Service, u32>,
+    /// Sessions of other trusted apps, by UUID.
+    peers: BTreeMap<Uuid, u32>,
 }
 
 impl<A: TrustedApp<HostTee> + 'static> HostApp<A> {
-    /// Starts the trusted app, in place of one that ran: its memory is lost, its objects are not.
+    /// Starts the native trusted app, in place of one that ran: its memory is lost, its objects are not.
     #[must_use]
     pub fn start(device: &Device) -> Rc<RefCell<Self>> {
-        let tee = HostTee::new(A::SERVICE, device);
-        let app = Self { app: A::default(), tee, sessions: 0, peers: BTreeMap::new() };
-        let app = Rc::new(RefCell::new(app));
-        device.borrow_mut().peers.insert(A::SERVICE, app.clone());
+        let app = Rc::new(RefCell::new(Self::over(HostTee::new(A::SERVICE, device))));
+        let before = device.borrow_mut().peers.insert(A::SERVICE, app.clone());
+        // Ends when nothing of the device is borrowed: it closes what it holds open.
+        drop(before);
         app
+    }
+
+    /// Starts a TVM, which nobody calls but clients.
+    #[must_use]
+    pub fn over(tee: HostTee) -> Self {
+        Self { app: A::default(), tee, sessions: 0, peers: BTreeMap::new() }
     }
 
     /// Opens a session.
@@ -263,7 +335,7 @@ impl<A: TrustedApp<HostTee> + 'static> HostApp<A> {
 impl<A: TrustedApp<HostTee> + 'static> Peer for HostApp<A> {
     fn invoke_as(
         &mut self,
-        caller: Service,
+        caller: Uuid,
         method: u32,
         request: &[u8],
         reply: &mut [u8],
@@ -271,12 +343,18 @@ impl<A: TrustedApp<HostTee> + 'static> Peer for HostApp<A> {
         let session = match self.peers.get(&caller) {
             Some(session) => *session,
             None => {
-                let session = self.open(Caller { login: login::TRUSTED_APP, uuid: caller.uuid() })?;
+                let session = self.open(Caller { login: login::TRUSTED_APP, uuid: caller })?;
                 self.peers.insert(caller, session);
                 session
             }
         };
         self.invoke(session, method, request, reply)
+    }
+
+    fn gone(&mut self, caller: Uuid) {
+        if let Some(session) = self.peers.remove(&caller) {
+            self.close(session);
+        }
     }
 }
 
@@ -288,7 +366,7 @@ mod tests {
     #[test]
     fn the_host_adapter_conforms() {
         let mut tee = HostTee::new(Service::Pin, &Device::default());
-        assert_eq!(conformance::run(&mut tee, Service::Card), Ok(14));
+        assert_eq!(conformance::run(&mut tee, Service::Card), Ok(16));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! [`conformance`] is the suite both must pass.
 #![no_std]
 
+extern crate alloc;
 #[cfg(any(feature = "host", test))]
 extern crate std;
 
@@ -22,7 +23,7 @@ use tapvault_proto::{
     supervisor::{AdmitReply, AdmitRequest, ReleaseRequest},
     wire,
 };
-use teei_hypervisor::gate::Supervisor;
+use teei_hypervisor::{gate::Supervisor, manifest::Signer};
 use zeroize::Zeroize;
 
 /// Longest name of a persistent object in bytes (`TEE_OBJECT_ID_MAX_LEN`).
@@ -73,6 +74,9 @@ impl From<StorageError> for Error {
 pub trait Tee {
     /// An open persistent object; dropping it closes it.
     type Object;
+
+    /// Memory taken from the TEE for one guest; dropping it gives it back, contents and all.
+    type Memory;
 
     /// Fills `out` with random bytes of cryptographic quality.
     fn random(&mut self, out: &mut [u8]);
@@ -132,12 +136,25 @@ pub trait Tee {
         reply: &mut [u8],
     ) -> Result<usize, Error>;
 
-    /// [`Tee::invoke_peer`] with typed messages of at most 256 bytes.
+    /// Takes zeroed memory of `len` bytes, rounded up to pages, from the TEE's own.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] when the TEE has none left.
+    fn map(&mut self, len: usize) -> Result<Self::Memory, Error>;
+
+    /// Runs `act`; what it allocates comes out of `memory` and is no more than that. Whatever it keeps
+    /// allocated has to be dropped before `memory` is.
+    fn within<R>(memory: &mut Self::Memory, act: impl FnOnce() -> R) -> R;
+
+    /// The provider that this trusted app's image was stamped for; `None` for any app but a TVM.
+    fn stamp(&self) -> Option<Signer>;
+
+    /// [`Tee::invoke_peer`] with typed messages of at most 384 bytes.
     ///
     /// # Errors
     /// As [`Tee::invoke_peer`], and [`Error::Internal`] for a reply that does not decode.
     fn call<R: Request>(&mut self, request: &R) -> Result<R::Reply, Error> {
-        let (mut out, mut back) = ([0u8; 256], [0u8; 256]);
+        let (mut out, mut back) = ([0u8; 384], [0u8; 384]);
         let len = service::encode_request(request, &mut out)?;
         let request = out.get(..len).ok_or(Error::Internal)?;
         let answer = self.invoke_peer(R::SERVICE, R::METHOD, request, &mut back);

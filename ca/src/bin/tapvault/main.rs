@@ -1,25 +1,28 @@
-//! The `tapvault` command: a wallet on the command line, on real OP-TEE.
+//! The `tapvault` command: a wallet on the command line, and the tools of makers and providers.
 
+#[cfg(feature = "optee")]
 mod cards;
+mod maker;
 mod output;
+#[cfg(feature = "optee")]
 mod pins;
+#[cfg(feature = "optee")]
 mod tap;
+#[cfg(feature = "optee")]
+mod tee;
+#[cfg(feature = "optee")]
+mod trustlets;
 
 use clap::{Parser, Subcommand};
 use output::{Failure, Output};
-use serde_json::json;
 use std::process::ExitCode;
-use tapvault::{
-    Wallet,
-    optee::{Login, Optee},
-    wallet::Status,
-};
 
-/// Virtual bank cards, held by trusted apps on OP-TEE.
+/// Virtual bank cards and trustlets, held by trusted apps on OP-TEE.
 ///
-/// Cards come as packages that a bank seals for a challenge of this device; the wallet PIN is set with
-/// the bank's ticket; `tap` presents a card to a terminal. The user or group of this process must be
-/// admitted by the platform's policy.
+/// On a device: cards come as packages that a bank seals for a challenge of this device; the wallet PIN is
+/// set with the bank's ticket; `tap` presents a card to a terminal; `trustlet` runs a bank's own program
+/// in its TVM; `tee` shows what the supervisor knows. The user or group of this process must be admitted
+/// by the platform's policy. Anywhere: `platform` and `provider` sign what devices accept.
 #[derive(Parser)]
 #[command(
     version,
@@ -34,6 +37,7 @@ struct Arguments {
     /// Prints JSON on standard output, and errors as JSON on standard error.
     #[arg(long, global = true)]
     json: bool,
+    #[cfg(feature = "optee")]
     /// Proves a group id instead of the user id.
     #[arg(long, global = true, value_name = "GID")]
     group: Option<u32>,
@@ -43,16 +47,33 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[cfg(feature = "optee")]
     /// Shows whether the trusted apps answer, and how many cards there are.
     Status,
+    #[cfg(feature = "optee")]
     /// Adds and shows cards.
     #[command(subcommand)]
     Card(cards::Command),
-    /// Sets, verifies and changes the wallet PIN.
+    #[cfg(feature = "optee")]
+    /// Sets, verifies and changes the wallet PIN; confirms a transfer.
     #[command(subcommand)]
     Pin(pins::Command),
+    #[cfg(feature = "optee")]
     /// Presents a card to a contactless terminal.
     Tap(tap::Arguments),
+    #[cfg(feature = "optee")]
+    /// Installs, moves and calls a provider's trustlets.
+    Trustlet(trustlets::Arguments),
+    #[cfg(feature = "optee")]
+    /// Shows the supervisor's registry, quotas and audit log (needs the boot service's group).
+    #[command(subcommand)]
+    Tee(tee::Command),
+    /// What a device maker does once for every provider.
+    #[command(subcommand)]
+    Platform(maker::Platform),
+    /// What a provider does with its own key, asking nobody.
+    #[command(subcommand)]
+    Provider(maker::Provider),
 }
 
 fn main() -> ExitCode {
@@ -68,20 +89,38 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
-    let login = arguments.group.map_or(Login::User, Login::Group);
-    let mut wallet = Wallet::new(Optee::connect(login)?);
     match arguments.command {
+        Command::Platform(command) => maker::platform(command, output),
+        Command::Provider(command) => maker::provider(command, output),
+        #[cfg(feature = "optee")]
+        command => on_device(command, arguments.group, output),
+    }
+}
+
+#[cfg(feature = "optee")]
+fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<(), Failure> {
+    use tapvault::{
+        Wallet,
+        optee::{Login, Optee},
+        wallet::Status,
+    };
+    let tee = Optee::connect(group.map_or(Login::User, Login::Group))?;
+    match command {
         Command::Status => {
-            let Status { cards, lab } = wallet.status()?;
+            let Status { cards, lab } = Wallet::new(tee).status()?;
             let keys = if lab { "the LAB's, which everybody has: no security" } else { "the product's own" };
             output.show(
-                &json!({ "protocol": tapvault_proto::PROTOCOL_VERSION, "cards": cards, "lab": lab }),
+                &serde_json::json!({ "protocol": tapvault_proto::PROTOCOL_VERSION, "cards": cards, "lab": lab }),
                 &format!("trusted apps: ready\nkeys:         {keys}\ncards:        {cards}"),
             );
             Ok(())
         }
-        Command::Card(command) => cards::run(command, &mut wallet, output),
-        Command::Pin(command) => pins::run(command, &mut wallet, output),
-        Command::Tap(arguments) => tap::run(&arguments, &mut wallet, output),
+        Command::Card(command) => cards::run(command, &mut Wallet::new(tee), output),
+        Command::Pin(command) => pins::run(command, &mut Wallet::new(tee), output),
+        Command::Tap(arguments) => tap::run(&arguments, &mut Wallet::new(tee), output),
+        Command::Trustlet(arguments) => trustlets::run(arguments, &tee, output),
+        Command::Tee(command) => tee::run(command, &tee, output),
+        // Done before a device was looked for.
+        Command::Platform(_) | Command::Provider(_) => Ok(()),
     }
 }

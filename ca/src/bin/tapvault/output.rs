@@ -1,7 +1,9 @@
 //! Output for people or for programs, and the command's errors.
 
 use serde_json::{Value, json};
-use std::{fmt, io};
+use std::fmt;
+#[cfg(feature = "optee")]
+use std::io;
 use tapvault::ClientError;
 
 /// Where results go.
@@ -40,6 +42,7 @@ pub enum Failure {
     /// The call's.
     Client(ClientError),
     /// A file or the reader.
+    #[cfg(feature = "optee")]
     Io(String, io::Error),
     /// A file's contents.
     Content(String),
@@ -55,12 +58,14 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(error) => error.fmt(f),
+            #[cfg(feature = "optee")]
             Self::Io(what, error) => write!(f, "{what}: {error}"),
             Self::Content(what) => f.write_str(what),
         }
     }
 }
 
+#[cfg(feature = "optee")]
 /// Reads a file of at most `limit` bytes; `-` is standard input.
 ///
 /// # Errors

@@ -8,55 +8,51 @@ use crate::TrustedApp;
 use core::cell::{Cell, UnsafeCell};
 use optee_utee::{ParameterAny, ParameterMemref, ParameterMemrefRead, ParameterMemrefWrite, ParametersAny};
 use tapvault_proto::Error;
+use teei_hypervisor::manifest::Signer;
 use zeroize::Zeroize;
-
-/// Room for the longest request and the longest reply of any service.
-const BUFFER: usize = 3200;
 
 /// A session as the entry points keep it; 0 stands for one that was never opened.
 #[derive(Default)]
 pub struct Session(u32);
 
-struct State<A> {
+struct State<A, const REQUEST: usize, const REPLY: usize> {
     app: A,
     tee: OpteeTee,
     sessions: u32,
-    request: [u8; BUFFER],
-    reply: [u8; BUFFER],
+    request: [u8; REQUEST],
+    reply: [u8; REPLY],
 }
 
 /// The one instance of a trusted app, made at the first call, so that nothing in
-/// `TA_CreateEntryPoint` can fail.
-pub struct Instance<A> {
-    state: UnsafeCell<Option<State<A>>>,
+/// `TA_CreateEntryPoint` can fail; with room for its longest request and its longest reply.
+pub struct Instance<A, const REQUEST: usize, const REPLY: usize> {
+    state: UnsafeCell<Option<State<A, REQUEST, REPLY>>>,
     entered: Cell<bool>,
+    stamp: Option<fn() -> Option<Signer>>,
 }
 
 // SAFETY: the trusted app is single-instance, and OP-TEE lets one thread into an instance at a time
 // (`busy` in core/kernel/tee_ta_manager.c); `entered` turns a re-entrant call into an error.
-unsafe impl<A> Sync for Instance<A> {}
+unsafe impl<A, const REQUEST: usize, const REPLY: usize> Sync for Instance<A, REQUEST, REPLY> {}
 
-impl<A: TrustedApp<OpteeTee>> Default for Instance<A> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<A: TrustedApp<OpteeTee>> Instance<A> {
+impl<A: TrustedApp<OpteeTee>, const REQUEST: usize, const REPLY: usize> Instance<A, REQUEST, REPLY> {
     const LIMITS: () = {
         // The version byte comes on top.
-        assert!(tapvault_proto::service::max_request(A::SERVICE.methods()) < BUFFER);
-        assert!(tapvault_proto::service::max_reply(A::SERVICE.methods()) <= BUFFER);
+        assert!(tapvault_proto::service::max_request(A::SERVICE.methods()) < REQUEST);
+        assert!(tapvault_proto::service::max_reply(A::SERVICE.methods()) <= REPLY);
     };
 
-    /// An instance not yet made.
+    /// An instance not yet made; `stamp` reads what a TVM's image was stamped with.
     #[must_use]
-    pub const fn new() -> Self {
+    pub const fn new(stamp: Option<fn() -> Option<Signer>>) -> Self {
         let () = Self::LIMITS;
-        Self { state: UnsafeCell::new(None), entered: Cell::new(false) }
+        Self { state: UnsafeCell::new(None), entered: Cell::new(false), stamp }
     }
 
-    fn enter<R>(&self, act: impl FnOnce(&mut State<A>) -> Result<R, Error>) -> Result<R, Error> {
+    fn enter<R>(
+        &self,
+        act: impl FnOnce(&mut State<A, REQUEST, REPLY>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         if self.entered.replace(true) {
             return Err(Error::Busy);
         }
@@ -64,10 +60,10 @@ impl<A: TrustedApp<OpteeTee>> Instance<A> {
         let slot = unsafe { &mut *self.state.get() };
         let state = slot.get_or_insert_with(|| State {
             app: A::default(),
-            tee: OpteeTee::new(A::SERVICE),
+            tee: OpteeTee::new(A::SERVICE, self.stamp),
             sessions: 0,
-            request: [0; BUFFER],
-            reply: [0; BUFFER],
+            request: [0; REQUEST],
+            reply: [0; REPLY],
         });
         let result = act(state);
         self.entered.set(false);
@@ -145,13 +141,29 @@ fn refusal(error: Error) -> optee_utee::Error {
     optee_utee::Error::from_raw_error(error.code())
 }
 
-/// Makes the entry points of a trusted app.
+/// Makes the entry points of a trusted app; a TVM's has a function that reads its stamp.
 #[macro_export]
 macro_rules! trusted_app {
     ($app:ty) => {
+        $crate::trusted_app!($app, None);
+    };
+    ($app:ty, $stamp:expr) => {
+        const METHODS: &[tapvault_proto::service::MethodInfo] =
+            <$app as $crate::TrustedApp<$crate::optee::OpteeTee>>::SERVICE.methods();
+        $crate::trusted_app!(
+            $app,
+            $stamp,
+            1 + tapvault_proto::service::max_request(METHODS),
+            tapvault_proto::service::max_reply(METHODS)
+        );
+    };
+    ($app:ty, $stamp:expr, $request:expr, $reply:expr) => {
         extern crate alloc;
 
-        static INSTANCE: $crate::optee::Instance<$app> = $crate::optee::Instance::new();
+        const REQUEST: usize = $request;
+        const REPLY: usize = $reply;
+
+        static INSTANCE: $crate::optee::Instance<$app, REQUEST, REPLY> = $crate::optee::Instance::new($stamp);
 
         #[optee_utee::ta_create]
         fn create() -> optee_utee::Result<()> {

@@ -1,0 +1,5 @@
+//! Properties and linking of the trusted app.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tapvault_ta_build::with_arenas(tapvault_ta_build::TVM_IMAGE, 8 * 1024)
+}
