@@ -4,6 +4,10 @@ use crate::{
     Outcome, ensure,
     lab::{self, Lab, say},
     raw::{As, Client, METHOD_SHAPE, OPEN_SHAPE},
+    trustlets::{
+        bank::{Bank, answer, draft, named},
+        modules,
+    },
 };
 use std::{
     io::{BufRead, BufReader},
@@ -11,7 +15,7 @@ use std::{
     process::{Command, Stdio},
 };
 use tapvault::{
-    Transport, Wallet,
+    ClientError, Transport, Wallet,
     error::Origin,
     optee::{Login, Optee, OpteeChannel},
 };
@@ -51,6 +55,47 @@ pub fn denied() -> Outcome<()> {
 /// A wallet has no business with the supervisor.
 pub fn wallet_is_no_platform() -> Outcome<()> {
     refused(Service::Supervisor, Login::User)
+}
+
+/// A TVM signed under bank A's subkey does not pass for bank K's: OP-TEE's core refuses to load it. And its
+/// own TVM, which it may sign, loads.
+pub fn a_subkey_signs_no_other_banks_tvm() -> Outcome<()> {
+    const SECURITY: u32 = 0xFFFF_000F;
+    let tee = Optee::connect(Login::User).map_err(say)?;
+    tee.open(Bank::lab("A").tvm()).map(drop).map_err(say)?;
+    match tee.open(Bank::lab("K").tvm()) {
+        Ok(_) => Err("bank A speaks as bank K".into()),
+        Err(ClientError::Call { code: SECURITY, origin: Origin::Tee }) => Ok(()),
+        Err(error) => Err(format!("{error:?}")),
+    }
+}
+
+/// What a TVM's death leaves behind: its own sessions end, its handles close, its quota comes back, and a
+/// neighbour never notices. `kill` makes bank C's TVM die, and says what its client saw.
+pub fn tvm_death(kill: impl FnOnce() -> Outcome<(u32, Origin)>) -> Outcome<()> {
+    let tee = Optee::connect(Login::User).map_err(say)?;
+    let (neighbour, dying) = (Bank::lab("F"), Bank::lab("C"));
+    let key = modules::caller(3, 0x0301, b"\x00\x01m\x03");
+    let mut beside = neighbour.run(&tee, draft("beside", &[]), &modules::empty())?;
+    let mut owner = dying.run(&tee, draft("keys", &[Service::Card]), &key)?;
+    for _ in 0..8 {
+        answer(&mut owner)?.map_err(say)?;
+    }
+    ensure(answer(&mut owner)? == Err(Error::ProviderQuota), || "a ninth key".into())?;
+    let mut writes = draft("store", &[Service::Store]);
+    writes.store = 100;
+    dying.install(&tee, writes, &modules::write())?;
+    let seen = kill()?;
+    ensure(seen.0 == Error::PeerDead.code(), || format!("the TVM did not die: {seen:X?}"))?;
+    ensure(owner.call(b"").is_err(), || "a dead TVM answers".into())?;
+    ensure(beside.call(b"").map_err(say)? == [7], || "a neighbour was hurt".into())?;
+    drop(owner);
+    // A new instance, with nothing left of the old one in the card trusted app.
+    let mut again = dying.connect(&tee)?.open(&named("keys"), &key).map_err(say)?;
+    for _ in 0..8 {
+        answer(&mut again)?.map_err(|error| format!("handles of a dead TVM: {error:?}"))?;
+    }
+    ensure(beside.call(b"").map_err(say)? == [7], || "a neighbour was hurt".into())
 }
 
 fn refused(service: Service, login: Login) -> Outcome<()> {

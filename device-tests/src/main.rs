@@ -17,13 +17,17 @@ use tapvault_device_tests::{
     powerloss,
     raw::As,
     scenarios,
-    trustlets::{self, bank::Bank},
+    trustlets::{
+        self,
+        bank::{Bank, named},
+        modules,
+    },
 };
 use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, wire::Bytes};
 
 const HELP: &str =
     "guest-tests [TEST]: without a name (as root) runs every test as its user; with one runs it here.
-Also: without PREFIX (all but those), bench, ram, powerloss, hold, die, list.";
+Also: without PREFIX (all but those), bench, ram, tvms, interference, attack NAME, busy, powerloss, hold, die, list.";
 const SWITCH: &str = "/run/tapvault/powercut";
 
 struct Test {
@@ -43,7 +47,14 @@ fn tests() -> Vec<Test> {
     add("a_quota_holds_and_closing_gives_it_back", "wallet", Box::new(admission::quota));
     add("a_killed_client_gives_its_quota_back", "wallet", Box::new(admission::killed_client));
     add("a_client_dies_between_any_two_calls", "wallet", Box::new(admission::killed_between_two_calls));
-    add("quotas_outlive_the_supervisor", "root", Box::new(supervisor_death));
+    add("quotas_outlive_the_supervisor", "root", Box::new(|| death("supervisor-death", "tvboot", "die")));
+    add(
+        "a_subkey_signs_no_other_banks_tvm",
+        "wallet",
+        Box::new(admission::a_subkey_signs_no_other_banks_tvm),
+    );
+    add("a_tvm_dies_alone", "root", Box::new(|| death("tvm-death", "wallet", "die-as-tvm")));
+    add("the_platform_reads_and_verifies_the_audit_log", "tvboot", Box::new(audit_log));
     for scenario in scenarios::all::<Optee>() {
         let run = scenario.run;
         let make = || Wallet::new(Optee::connect(Login::User).expect("no TEE device"));
@@ -82,11 +93,17 @@ fn main() -> ExitCode {
         }
         Some("bench") => bench::run(),
         Some("ram") => bench::ram(),
+        Some("tvms") => bench::tvms(),
+        Some("interference") => bench::interference(),
+        Some("attack") => bench::attack(&std::env::args().nth(2).unwrap_or_default()),
+        Some("busy") => bench::busy(),
         Some("powerloss") => powerloss::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("hold") => admission::hold(),
         Some("walk") => admission::walk(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("die") => die(),
-        Some("supervisor-death") => wallet_beside_death(),
+        Some("die-as-tvm") => die_as_tvm(),
+        Some("supervisor-death") => admission::supervisor_death(death_beside),
+        Some("tvm-death") => admission::tvm_death(death_beside),
         Some("list") => {
             tests().iter().for_each(|test| println!("{}", test.name));
             Ok(())
@@ -144,17 +161,18 @@ fn as_user(user: &str, argument: &str) -> Outcome<String> {
     }
 }
 
-/// A failing disk makes the supervisor panic (libutee stops a trusted app on an unexpected storage
-/// error); the wallet's sessions live through it.
-fn supervisor_death() -> Outcome<()> {
+/// A failing disk makes a trusted app panic (libutee stops one on an unexpected storage error) while a
+/// wallet, this program with the argument `beside`, has sessions open; `user` runs `dies` against that
+/// disk.
+fn death(beside: &str, user: &str, dies: &str) -> Outcome<()> {
     let mut wallet =
-        su("wallet", "supervisor-death").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(say)?;
+        su("wallet", beside).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(say)?;
     let mut out = BufReader::new(wallet.stdout.take().ok_or("no output")?);
     let mut line = String::new();
     out.read_line(&mut line).map_err(say)?;
     ensure(line.trim() == "ready", || format!("the wallet says {line}"))?;
     fs::write(SWITCH, "fail 1").map_err(say)?;
-    let seen = as_user("tvboot", "die");
+    let seen = as_user(user, dies);
     fs::write(SWITCH, "").map_err(say)?;
     let code = seen?;
     wallet.stdin.take().ok_or("no input")?.write_all(code.as_bytes()).map_err(say)?;
@@ -163,14 +181,58 @@ fn supervisor_death() -> Outcome<()> {
     ensure(wallet.wait().map_err(say)?.success(), || line)
 }
 
-fn wallet_beside_death() -> Outcome<()> {
-    admission::supervisor_death(|| {
-        println!("ready");
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map_err(say)?;
-        let code = u32::from_str_radix(line.trim(), 16).map_err(|error| format!("{line}: {error}"))?;
-        Ok((code, Origin::Tee))
-    })
+/// Says that everything is open, and waits for what the death looked like.
+fn death_beside() -> Outcome<(u32, Origin)> {
+    println!("ready");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(say)?;
+    let code = u32::from_str_radix(line.trim(), 16).map_err(|error| format!("{line}: {error}"))?;
+    Ok((code, Origin::Tee))
+}
+
+/// Has bank C's TVM write while the disk fails; prints the code that comes back.
+fn die_as_tvm() -> Outcome<()> {
+    let tee = Optee::connect(Login::User).map_err(say)?;
+    let module = modules::write();
+    let mut trustlet = Bank::lab("C").connect(&tee)?.open(&named("store"), &module).map_err(say)?;
+    dead(trustlet.call(b"").map(|_| ()))
+}
+
+fn dead(seen: Result<(), tapvault::ClientError>) -> Outcome<()> {
+    match seen {
+        Ok(()) => Err("it lives".into()),
+        Err(tapvault::ClientError::Call { code, .. }) => {
+            println!("{code:08X}");
+            ensure(code == Error::PeerDead.code(), || "not dead".into())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Flushed, exported by the command, verified without the device, and refused when a byte was changed.
+fn audit_log() -> Outcome<()> {
+    let run = |arguments: &[&str]| -> Outcome<String> {
+        let output = Command::new("tapvault").args(arguments).output().map_err(say)?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(said) } else { Err(complaint) }
+    };
+    let nonce = "5a".repeat(32);
+    let export = run(&["--group", "990", "--json", "tee", "audit", "--nonce", &nonce])?;
+    let verified = tapvault::maker::audit::verify(export.as_bytes(), None)?;
+    ensure(verified.entries > 2, || format!("{verified:?}"))?;
+    ensure(export.contains(&nonce), || "another nonce".into())?;
+    let forged = export.replacen("\"detail\":1,", "\"detail\":2,", 1);
+    ensure(forged != export, || "nothing to forge".into())?;
+    ensure(tapvault::maker::audit::verify(forged.as_bytes(), None).is_err(), || "a forgery verifies".into())?;
+    let path = std::env::temp_dir().join("audit.json");
+    fs::write(&path, &export).map_err(say)?;
+    run(&["tee", "verify", &path.to_string_lossy()])?;
+    for command in ["ls", "quota"] {
+        let shown = run(&["--group", "990", "tee", command])?;
+        ensure(shown.contains(&Bank::lab("A").id.to_string()), || format!("{command}: {shown}"))?;
+    }
+    run(&["--group", "990", "tee", "show", &Bank::lab("A").id.to_string()]).map(|_| ())
 }
 
 /// Installs a newer policy while the disk fails; prints the code that comes back.
@@ -181,12 +243,5 @@ fn die() -> Outcome<()> {
     let document = document.replace("\"version\":1", "\"version\":2");
     let signature = tapvault_network::lab::sign_policy(document.as_bytes());
     let document = Bytes::from_slice(document.as_bytes()).map_err(|_| "too long")?;
-    match call(&mut supervisor, &InstallPolicyRequest { document, signature }) {
-        Ok(_) => Err("the policy was installed".into()),
-        Err(tapvault::ClientError::Call { code, .. }) => {
-            println!("{code:08X}");
-            ensure(code == Error::PeerDead.code(), || "not dead".into())
-        }
-        Err(error) => Err(error.to_string()),
-    }
+    dead(call(&mut supervisor, &InstallPolicyRequest { document, signature }).map(|_| ()))
 }

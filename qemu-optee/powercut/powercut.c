@@ -54,9 +54,13 @@ static int event(void)
 	unsigned long n = 0;
 	int fail = 0;
 
-	if (!slurp("/run/tapvault/powercut", line, sizeof(line)))
-		return 0;
 	pthread_mutex_lock(&lock);
+	if (!slurp("/run/tapvault/powercut", line, sizeof(line))) {
+		/* Disarmed: the same line later counts from the beginning. */
+		armed[0] = 0;
+		pthread_mutex_unlock(&lock);
+		return 0;
+	}
 	if (strcmp(line, armed)) {
 		strcpy(armed, line);
 		count = 0;

@@ -220,7 +220,6 @@ pub fn modules_beyond_the_rules_are_refused<T: Transport>(make: &dyn Fn() -> T) 
         ("a start function", with("(func $f) (start $f)")),
         ("floats", with("(func (param f32))")),
         ("bulk memory", with("(func (memory.fill (i32.const 0) (i32.const 0) (i32.const 9)))")),
-        ("sign extension", with("(func (param i32) (drop (i32.extend8_s (local.get 0))))")),
         ("several results", with("(func (result i32 i32) i32.const 0 i32.const 0)")),
         ("SIMD", with("(func (drop (v128.const i32x4 0 0 0 0)))")),
         ("tail calls", with("(func $f (return_call $f))")),

@@ -81,7 +81,7 @@ pub fn commands_move_a_trustlet_through_its_life_once<T: Transport>(make: &dyn F
 pub fn a_removed_trustlet_leaves_nothing<T: Transport>(make: &dyn Fn() -> T) -> Outcome<()> {
     let (transport, bank) = (make(), Bank::lab("D"));
     // key "k", value "v"; then a read of it.
-    let put = modules::caller(0x13, 2, b"\x00\x01k\x01\x00\x01v");
+    let put = modules::write();
     let get = modules::caller(0x13, 1, b"\x00\x01k");
     let key = modules::caller(3, 0x0301, b"\x00\x01k\x01");
     let wanted = &[Service::Store, Service::Card];

@@ -48,6 +48,12 @@ pub fn caller(service: u32, method: u32, request: &[u8]) -> Vec<u8> {
     )
 }
 
+/// Stores one byte.
+#[must_use]
+pub fn write() -> Vec<u8> {
+    caller(0x13, 2, b"\x00\x01k\x01\x00\x01v")
+}
+
 /// Makes the call that the message spells out: service, method, request address and length, reply address
 /// and length, each a little-endian i32, behind the sender; answers with the result, 4 bytes. The
 /// message begins at `head`.

@@ -3,6 +3,10 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[path = "../../../trustlets/measured/src/work.rs"]
+pub mod work;
+
+use core::hint::black_box;
 use tapvault_proto::{Error, id::Caller, service::Service};
 use tapvault_tee::{StorageError, Tee, TrustedApp, conformance};
 
@@ -12,6 +16,11 @@ pub const RUN: u32 = 1;
 pub const READ: u32 = 2;
 /// Opens an object, writes 64 bytes, closes it: for measuring.
 pub const WRITE: u32 = 3;
+
+/// As many walks through BER-TLV as the request's two bytes say, natively: for comparing with Wasm.
+pub const TLV: u32 = 4;
+/// As many debits, natively.
+pub const DEBIT: u32 = 5;
 
 /// The test trusted app. It stands in the table of edges where the PIN trusted app stands.
 #[derive(Default)]
@@ -31,9 +40,10 @@ impl<T: Tee> TrustedApp<T> for Conformance {
         tee: &mut T,
         _: u32,
         method: u32,
-        _: &[u8],
+        request: &[u8],
         reply: &mut [u8],
     ) -> Result<usize, Error> {
+        let times = request.first_chunk().copied().map_or(0, u16::from_be_bytes);
         match method {
             RUN => {}
             READ => {
@@ -45,6 +55,21 @@ impl<T: Tee> TrustedApp<T> for Conformance {
                 let mut data = [0; 64];
                 tee.random(&mut data);
                 tee.write(&mut object, 0, &data)?;
+                return Ok(0);
+            }
+            TLV => {
+                (0..times).for_each(|_| _ = black_box(work::parse(black_box(&work::SAMPLE))));
+                return Ok(0);
+            }
+            DEBIT => {
+                let mut purse = work::Purse { balance: u64::MAX, ..work::Purse::default() };
+                (0..times).for_each(|time| {
+                    let [high, low] = time.to_be_bytes();
+                    black_box(purse.debit(
+                        u64::from(time) + 1,
+                        [high, low, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+                    ));
+                });
                 return Ok(0);
             }
             _ => return Err(Error::UnknownMethod),

@@ -5,10 +5,10 @@
 //! bounds here keep the parse within [`reserve`], which was measured over modules made for the purpose
 //! (`docs/teei.md`).
 
-use tapvault_proto::{Error, trustlet::abi};
-use wasmparser::{FuncType, Operator, Parser, Payload, TypeRef, ValType};
-
+use super::body::{self, Arities};
 use crate::manifest::Limits;
+use tapvault_proto::{Error, trustlet::abi};
+use wasmparser::{FuncType, Parser, Payload, TypeRef, ValType};
 
 const MAX_TYPES: u32 = 128;
 const MAX_FUNCTIONS: u32 = 1024;
@@ -17,10 +17,6 @@ const MAX_EXPORTS: u32 = 16;
 const MAX_SEGMENTS: u32 = 64;
 /// Entries of the one table, and of all its segments.
 const MAX_TABLE: u64 = 256;
-/// Locals of one function, its parameters left out.
-const MAX_LOCALS: u64 = 256;
-/// Nesting of blocks in one function.
-const MAX_NESTING: u32 = 64;
 /// Parameters of one function, and results of one.
 const MAX_VALUES: usize = 32;
 
@@ -44,26 +40,30 @@ pub fn module(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
     let mut segments = 0;
     let mut table_entries = 0;
     let mut memories = 0;
+    let mut arities = Arities::default();
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(invalid)? {
             Payload::Version { encoding: wasmparser::Encoding::Module, .. } | Payload::End(_) => {}
             Payload::TypeSection(types) => {
                 within(u64::from(types.count()), u64::from(MAX_TYPES))?;
                 for kind in types.into_iter_err_on_gc_types() {
-                    values(&kind.map_err(invalid)?)?;
+                    arities.types.push(values(&kind.map_err(invalid)?)?);
                 }
             }
             Payload::ImportSection(imports) => {
                 within(u64::from(imports.count()), 1)?;
                 for import in imports {
                     let import = import.map_err(invalid)?;
-                    let known = (import.module, import.name) == (abi::IMPORT_MODULE, abi::IMPORT_CALL)
-                        && matches!(import.ty, TypeRef::Func(_));
-                    hold(known)?;
+                    hold((import.module, import.name) == (abi::IMPORT_MODULE, abi::IMPORT_CALL))?;
+                    let TypeRef::Func(kind) = import.ty else { return Err(Error::ModuleInvalid) };
+                    arities.functions.push(kind);
                 }
             }
             Payload::FunctionSection(functions) => {
                 within(u64::from(functions.count()), u64::from(MAX_FUNCTIONS))?;
+                for kind in functions {
+                    arities.functions.push(kind.map_err(invalid)?);
+                }
             }
             Payload::TableSection(tables) => {
                 within(u64::from(tables.count()), 1)?;
@@ -94,7 +94,7 @@ pub fn module(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
             }
             Payload::DataSection(data) => segments += data.count(),
             Payload::CodeSectionStart { count, .. } => within(u64::from(count), u64::from(MAX_FUNCTIONS))?,
-            Payload::CodeSectionEntry(body) => function(&body)?,
+            Payload::CodeSectionEntry(function) => body::check(&function, bytes, &arities)?,
             // Names and producers, which compilers add.
             Payload::CustomSection(_) => {}
             // A start function would run before the first call; the rest are proposals that are off.
@@ -105,40 +105,23 @@ pub fn module(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
     hold(memories == 1)
 }
 
-fn function(body: &wasmparser::FunctionBody<'_>) -> Result<(), Error> {
-    let mut locals = 0;
-    for group in body.get_locals_reader().map_err(invalid)? {
-        locals += u64::from(group.map_err(invalid)?.0);
-        within(locals, MAX_LOCALS)?;
-    }
-    let mut nesting = 0_u32;
-    for operator in body.get_operators_reader().map_err(invalid)? {
-        match operator.map_err(invalid)? {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
-                nesting += 1;
-                within(u64::from(nesting), u64::from(MAX_NESTING))?;
-            }
-            Operator::End => nesting = nesting.saturating_sub(1),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn values(kind: &FuncType) -> Result<(), Error> {
+/// How many values a function type takes and leaves.
+fn values(kind: &FuncType) -> Result<(u8, u8), Error> {
     let plain = |value: &ValType| matches!(value, ValType::I32 | ValType::I64);
     hold(kind.params().len() <= MAX_VALUES && kind.results().len() <= 1)?;
-    hold(kind.params().iter().chain(kind.results()).all(plain))
+    hold(kind.params().iter().chain(kind.results()).all(plain))?;
+    let count = |values: &[ValType]| u8::try_from(values.len()).map_err(|_| Error::ModuleInvalid);
+    Ok((count(kind.params())?, count(kind.results())?))
 }
 
-fn within(value: u64, most: u64) -> Result<(), Error> {
+pub(super) fn within(value: u64, most: u64) -> Result<(), Error> {
     hold(value <= most)
 }
 
-fn hold(holds: bool) -> Result<(), Error> {
+pub(super) fn hold(holds: bool) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::ModuleInvalid) }
 }
 
-fn invalid(_: wasmparser::BinaryReaderError) -> Error {
+pub(super) fn invalid(_: wasmparser::BinaryReaderError) -> Error {
     Error::ModuleInvalid
 }

@@ -20,7 +20,7 @@ use wasmi::{
 };
 
 /// Fuel of one slice: what wasmi does with it stays below a million instructions (row `slice_max`).
-pub const SLICE: u64 = 20_000;
+pub const SLICE: u64 = 9_000;
 /// Fuel to find the buffer, once.
 const BUFFER_FUEL: u64 = 1_000;
 
@@ -285,7 +285,8 @@ fn config(limits: &Limits) -> Config {
         .ignore_custom_sections(true)
         .floats(false)
         .wasm_mutable_global(true)
-        .wasm_sign_extension(false)
+        // Rust's core library for wasm32 is compiled with it.
+        .wasm_sign_extension(true)
         .wasm_saturating_float_to_int(false)
         .wasm_multi_value(false)
         .wasm_multi_memory(false)
@@ -296,9 +297,12 @@ fn config(limits: &Limits) -> Config {
         .wasm_custom_page_sizes(false)
         .wasm_memory64(false)
         .wasm_wide_arithmetic(false);
+    // wasmi counts values, whatever its documentation says. The whole stack at once: growing would need the
+    // old one and the new at once.
+    let values = limits.stack as usize / size_of::<u64>();
     config
-        .set_max_stack_height(limits.stack as usize)
-        .set_min_stack_height(1024.min(limits.stack as usize))
+        .set_min_stack_height(values)
+        .set_max_stack_height(values)
         .set_max_recursion_depth(usize::from(limits.depth))
         .set_max_cached_stacks(1);
     config

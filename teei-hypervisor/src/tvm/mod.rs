@@ -5,5 +5,6 @@
 //! use. Every proposal that is not needed is off, its strict limits are on, and [`check`] bounds before
 //! parsing what these leave open, since wasmi's own allocations end a trusted app when they fail.
 
+mod body;
 pub mod check;
 pub mod guest;

@@ -56,6 +56,12 @@ file is not there; it signs trusted apps of this provider only, and never leaves
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
     },
+    /// Prints the UUID of a provider's TVM.
+    TvmUuid {
+        /// The provider's id.
+        #[arg(value_parser = id)]
+        provider: [u8; 16],
+    },
     /// Prints the digest of an image, the same for every provider: what an approval lists.
     ImageDigest {
         /// The TVM's image as built.
@@ -186,6 +192,10 @@ pub fn platform(command: Platform, output: &Output) -> Result<(), Failure> {
             })?;
             let uuid = dashed(tvm(provider));
             output.show(&entry, &format!("signed {uuid}.ta\nfor the policy: {entry}"));
+        }
+        Platform::TvmUuid { provider } => {
+            let uuid = dashed(tvm(ProviderId(provider)));
+            output.show(&json!({ "uuid": uuid }), &uuid);
         }
         Platform::ImageDigest { image } => {
             let digest = digest(&image)?;

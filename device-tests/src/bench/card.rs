@@ -1,0 +1,74 @@
+//! What a PIN and a tap cost.
+
+use super::{Outcome, Row, row, say, switches, timed};
+use crate::lab::{Digits, Lab, PIN, gpo_command};
+use tapvault::{
+    Transport, Wallet,
+    optee::{Login, Optee},
+    transport::call,
+    wallet::Purpose,
+};
+use tapvault_proto::{
+    card::{TapGpoRequest, TapPrepareRequest},
+    emv::AID_UNIONPAY_DEBIT,
+    id::CardId,
+    service::Service,
+    wire::Bytes,
+};
+
+pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
+    let mut lab = Lab::new()?;
+    let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
+    let card = lab.provision(&mut wallet)?;
+    lab.set_pin(&mut wallet, PIN)?;
+
+    let purpose = Purpose { card, ceiling: 100_000, currency: 0x0156 };
+    let provider = lab.provider_id();
+    rows.push(row("pin_verify", 20, || {
+        let (cost, done) = timed(|| wallet.verify_pin(provider, purpose, &mut Digits::of(&[PIN])));
+        done.map(|()| cost).map_err(say)
+    })?);
+
+    let mut channel = Optee::connect(Login::User).and_then(|tee| tee.connect(Service::Card)).map_err(say)?;
+    let prepare = TapPrepareRequest { card, verified: false };
+    let gpo = |channel: &mut _| {
+        let (cost, reply) = timed(|| call(channel, &gpo_request(card)));
+        let response = reply.map_err(say)?.response;
+        if response.ends_with(&[0x90, 0x00]) { Ok(cost) } else { Err(format!("{response:02X?}")) }
+    };
+    // A range lasts 16 taps: the row is the call that reserves one.
+    rows.push(row("tap_prepare", 20, || {
+        let taps = call(&mut channel, &prepare).map_err(say)?.taps;
+        for _ in 0..taps {
+            gpo(&mut channel)?;
+        }
+        let (cost, reply) = timed(|| call(&mut channel, &prepare));
+        reply.map(|_| cost).map_err(say)
+    })?);
+    rows.push(row("tap_gpo_intl", 50, || {
+        call(&mut channel, &prepare).map_err(say)?;
+        gpo(&mut channel)
+    })?);
+
+    let mut fewest = u64::MAX;
+    for _ in 0..20 {
+        call(&mut channel, &prepare).map_err(say)?;
+        fewest = fewest.min(switches(|| gpo(&mut channel).map(|_| ()))?);
+    }
+    rows.push(Row(
+        "tap_world_switches",
+        fewest,
+        "count",
+        "minimum of 20, tracepoint optee_invoke_fn_begin".into(),
+    ));
+    Ok(())
+}
+
+/// GET PROCESSING OPTIONS for one payment without a PIN.
+pub fn gpo_request(card: CardId) -> TapGpoRequest {
+    TapGpoRequest {
+        card,
+        aid: Bytes::from_iter(AID_UNIONPAY_DEBIT),
+        command: Bytes::from_iter(gpo_command(100, false)),
+    }
+}

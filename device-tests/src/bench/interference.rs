@@ -1,0 +1,206 @@
+//! What a hostile bank costs another: bank A taps and calls its trustlet while bank C attacks.
+//!
+//! Cost is the victim's own processor time per call, against the same call beside an ordinary process as
+//! busy as the attacker. Wait is how often the attacker entered a trusted app between the victim's call
+//! and its answer.
+
+use super::{Outcome, Row, card::gpo_request, say, trace};
+use crate::{
+    lab::Lab,
+    raw::thread_time,
+    trustlets::{
+        bank::{Bank, draft, named},
+        modules,
+    },
+};
+use std::process::{Child, Command};
+use tapvault::{
+    Transport, Wallet,
+    optee::{Login, Optee, OpteeChannel},
+    transport::call,
+    trustlet::Trustlet,
+};
+use tapvault_proto::{card::TapPrepareRequest, id::CardId, service::Service};
+
+/// Every attack by name.
+const ATTACKS: [&str; 7] = ["spin", "storm", "trap", "load", "sign", "write", "open"];
+/// Calls of a measurement; the median counts.
+const CALLS: usize = 200;
+/// Calls over which waiting is counted.
+const WAITS: usize = 60;
+/// `OPTEE_SMC_CALL_RETURN_FROM_RPC`: going on with a call, not a new one (optee_smc.h).
+const GOES_ON: &str = "(32000003";
+
+/// Bank A's sessions.
+struct Victim {
+    card: CardId,
+    channel: OpteeChannel,
+    trustlet: Trustlet<OpteeChannel>,
+}
+
+impl Victim {
+    fn new() -> Outcome<Self> {
+        let tee = Optee::connect(Login::User).map_err(say)?;
+        let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
+        let card = Lab::new()?.provision(&mut wallet)?;
+        let channel = tee.connect(Service::Card).map_err(say)?;
+        let trustlet = Bank::lab("A").run(&tee, draft("victim", &[]), &modules::empty())?;
+        Ok(Self { card, channel, trustlet })
+    }
+
+    fn tap(&mut self) -> Outcome<()> {
+        let reply = call(&mut self.channel, &gpo_request(self.card)).map_err(say)?;
+        if reply.response.ends_with(&[0x90, 0]) { Ok(()) } else { Err(format!("{:02X?}", reply.response)) }
+    }
+
+    fn ready(&mut self) -> Outcome<()> {
+        let prepare = TapPrepareRequest { card: self.card, verified: false };
+        call(&mut self.channel, &prepare).map(|_| ()).map_err(say)
+    }
+
+    fn call(&mut self) -> Outcome<()> {
+        let reply = self.trustlet.call(b"").map_err(say)?;
+        if reply == [7] { Ok(()) } else { Err(format!("{reply:02X?}")) }
+    }
+
+    /// Median processor time of a tap and of a trustlet's call.
+    fn costs(&mut self) -> Outcome<[u64; 2]> {
+        let (mut taps, mut calls) = (Vec::new(), Vec::new());
+        for _ in 0..CALLS {
+            self.ready()?;
+            let start = thread_time();
+            self.tap()?;
+            let middle = thread_time();
+            self.call()?;
+            calls.push(thread_time() - middle);
+            taps.push(middle - start);
+        }
+        Ok([taps, calls].map(|mut costs| {
+            costs.sort_unstable();
+            costs[CALLS / 2]
+        }))
+    }
+
+    /// Most entries of process `attacker` into trusted apps during one tap.
+    fn waits(&mut self, attacker: u32) -> Outcome<u64> {
+        let mut most = 0;
+        for _ in 0..WAITS {
+            self.ready()?;
+            let lines = trace::record(|| self.tap())?;
+            let (mine, theirs) = (format!("-{}", std::process::id()), format!("-{attacker}"));
+            let from = |line: &&String, process: &str| {
+                line.split_whitespace().next().is_some_and(|task| task.ends_with(process))
+            };
+            let start = lines.iter().position(|line| from(&line, &mine)).unwrap_or(0);
+            let end = lines.iter().rposition(|line| from(&line, &mine)).unwrap_or(0);
+            let between = lines.get(start..end).unwrap_or_default().iter();
+            let entered = between.filter(|line| from(line, &theirs) && !line.contains(GOES_ON)).count();
+            most = most.max(entered as u64);
+        }
+        Ok(most)
+    }
+}
+
+/// A process of this program, killed when dropped.
+struct Other(Child);
+
+impl Other {
+    fn start(arguments: &[&str]) -> Outcome<Self> {
+        let this = std::env::current_exe().map_err(say)?;
+        Command::new(this).args(arguments).spawn().map(Self).map_err(say)
+    }
+
+    fn lives(&mut self) -> Outcome<()> {
+        match self.0.try_wait().map_err(say)? {
+            None => Ok(()),
+            Some(status) => Err(format!("the attacker gave up: {status}")),
+        }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Measures every attack; prints the rows.
+///
+/// # Errors
+/// Above all when a call of the victim fails.
+pub fn run() -> Outcome<()> {
+    let mut victim = Victim::new()?;
+    victim.costs()?;
+    let baseline = {
+        let _busy = Other::start(&["busy"])?;
+        victim.costs()?
+    };
+    let (mut ratio, mut wait) = ((0, String::new()), (0, String::new()));
+    for attack in ATTACKS {
+        let mut attacker = Other::start(&["attack", attack])?;
+        victim.costs()?;
+        let costs = victim.costs()?;
+        for ((cost, base), what) in costs.iter().zip(baseline).zip(["tap", "trustlet call"]) {
+            let hundredths = cost * 100 / base.max(1);
+            ratio = ratio.max((hundredths, format!("{attack}, {what}: {cost} to {base} ns")));
+        }
+        wait = wait.max((victim.waits(attacker.0.id())?, attack.to_owned()));
+        attacker.lives()?;
+        println!(
+            "# {attack}: tap {} ns, trustlet call {} ns, beside a busy process {baseline:?}",
+            costs[0], costs[1]
+        );
+    }
+    let note = format!("median of {CALLS} calls, worst of {} attacks: {}", ATTACKS.len(), ratio.1);
+    Row("victim_cost_ratio_max", ratio.0, "hundredths", note).print();
+    let note =
+        format!("worst of {WAITS} taps and {} attacks, one attacking session: {}", ATTACKS.len(), wait.1);
+    Row("victim_wait_max", wait.0, "count", note).print();
+    Ok(())
+}
+
+/// An ordinary process that is busy, for ever.
+pub fn busy() -> ! {
+    let mut value = 1_u64;
+    loop {
+        value = std::hint::black_box(value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    }
+}
+
+/// Bank C's part, until it is killed.
+///
+/// # Errors
+/// For an attack that does not come about.
+pub fn attack(name: &str) -> Outcome<()> {
+    let (tee, bank) = (Optee::connect(Login::User).map_err(say)?, Bank::lab("C"));
+    let all = [Service::Random, Service::Card, Service::Store];
+    let module = match name {
+        "spin" => modules::spin(),
+        "storm" => modules::storm(),
+        "trap" => modules::handler("unreachable", ""),
+        "load" | "open" => modules::empty(),
+        "sign" => modules::caller(3, 0x0301, b"\x00\x01p\x01"),
+        "write" => modules::write(),
+        _ => return Err(format!("no attack {name}; there are {ATTACKS:?}")),
+    };
+    let mut wanted = draft("attack", &all);
+    (wanted.store, wanted.fuel) = (100, u64::from(u32::MAX));
+    bank.install(&tee, wanted, &module)?;
+    loop {
+        // Refusals are what a quota is for; the attack goes on.
+        let Ok(tvm) = bank.connect(&tee) else { continue };
+        if name == "open" {
+            continue;
+        }
+        let Ok(mut trustlet) = tvm.open(&named("attack"), &module) else { continue };
+        match name {
+            "load" => {}
+            "spin" | "storm" => {
+                let _ = trustlet.begin(b"");
+                while trustlet.resume(None).is_ok() {}
+            }
+            _ => while trustlet.call(b"").is_ok() {},
+        }
+    }
+}
