@@ -136,8 +136,8 @@ crate::message! {
         messages: u8,
         /// Signatures and other public-key work in a minute.
         signatures: u16,
-        /// Storage writes in a minute.
-        writes: u16,
+        /// Storage accesses, reads and writes, in a minute.
+        accesses: u16,
         /// Modules loaded in a minute.
         loads: u16,
     }

@@ -111,7 +111,7 @@ fn network_samples(lines: &mut String) {
         store: 3,
         messages: 4,
         signatures: 5,
-        writes: 6,
+        accesses: 6,
         loads: 7,
     };
     sample(lines, "supervisor.providers.request", &supervisor::ProvidersRequest {});

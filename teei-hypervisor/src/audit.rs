@@ -77,18 +77,31 @@ impl Audit {
     /// Storage's; what is not durable then still waits.
     pub fn flush(&mut self, medium: &mut impl Medium) -> Result<u32, Error> {
         let mut page = self.last_page(medium)?;
-        while let Some(entry) = self.next() {
-            let number = page.next_number();
-            if page.entries.is_full() {
-                page = Page { before: page.value()?, entries: Vec::new() };
+        while !self.waiting.is_empty() {
+            let mut number = page.next_number();
+            let mut next = if page.entries.is_full() {
+                Page { before: page.value()?, entries: Vec::new() }
+            } else {
+                page.clone()
+            };
+            let (lost, mut taken) = (self.lost_entry(), 0);
+            for entry in lost.iter().chain(&self.waiting) {
+                if next.entries.push(AuditEntry { number, ..entry.clone() }).is_err() {
+                    break;
+                }
+                number = number.saturating_add(1);
+                taken += 1;
             }
-            // A page that was full has been replaced by an empty one.
-            let _ = page.entries.push(AuditEntry { number, ..entry });
-            let more = self.waiting.len() > 1 || self.lost > 0;
-            if page.entries.is_full() || !more {
-                self.store(medium, &page)?;
+            self.store(medium, &next)?;
+            // Only what is durable no longer waits.
+            if lost.is_some() {
+                self.lost = 0;
+                taken -= 1;
             }
-            self.done();
+            for _ in 0..taken {
+                self.waiting.remove(0);
+            }
+            page = next;
         }
         Ok(page.next_number().saturating_sub(1))
     }
@@ -138,25 +151,12 @@ impl Audit {
         Ok(last)
     }
 
-    fn next(&self) -> Option<AuditEntry> {
-        let first = self.waiting.first()?;
-        if self.lost == 0 {
-            return Some(first.clone());
-        }
+    /// The entry that stands for those that gave way, at the time of the first that did not.
+    fn lost_entry(&self) -> Option<AuditEntry> {
+        let first = self.waiting.first().filter(|_| self.lost > 0)?;
         let nobody = Uuid([0; 16]);
-        Some(AuditEntry {
-            event: AuditEvent::Lost,
-            target: nobody,
-            subject: nobody,
-            detail: self.lost,
-            ..first.clone()
-        })
-    }
-
-    fn done(&mut self) {
-        if core::mem::take(&mut self.lost) == 0 {
-            self.waiting.remove(0);
-        }
+        let (event, detail) = (AuditEvent::Lost, self.lost);
+        Some(AuditEntry { event, target: nobody, subject: nobody, detail, ..first.clone() })
     }
 
     fn store(&mut self, medium: &mut impl Medium, page: &Page) -> Result<(), Error> {

@@ -9,14 +9,16 @@ use heapless::Vec;
 use tapvault_proto::{
     Error,
     id::{Address, ProviderId, TrustletName},
-    supervisor::{MAX_PEERS, TrustletInfo},
+    supervisor::{MAX_PEERS, MAX_PROVIDERS, TrustletInfo},
     trustlet::network::{MAX_MAIL, Mail},
     tvm::{MAX_TRUSTLETS, TrustletState},
     wire::Bytes,
 };
 
-/// Most trustlets known at once, of all providers.
-pub const MAX_KNOWN: usize = 48;
+/// Most trustlets known at once: all that all providers can have, so that none keeps another out.
+pub const MAX_KNOWN: usize = MAX_PROVIDERS * MAX_TRUSTLETS;
+/// Most peers of one provider's trustlets together.
+const MAX_LINKS_OF_PROVIDER: usize = 8;
 
 /// A trustlet that a TVM told of.
 #[derive(Clone, Debug)]
@@ -24,7 +26,13 @@ struct Known {
     address: Address,
     state: TrustletState,
     version: u32,
-    peers: Vec<Address, MAX_PEERS>,
+}
+
+/// That a trustlet's manifest names another one.
+#[derive(Clone, Debug)]
+struct Link {
+    from: Address,
+    to: Address,
 }
 
 /// A message that waits.
@@ -38,6 +46,7 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub struct Directory {
     known: Vec<Known, MAX_KNOWN>,
+    links: Vec<Link, { MAX_PROVIDERS * MAX_LINKS_OF_PROVIDER }>,
     /// In order of arrival.
     waiting: Vec<Waiting, MAX_MESSAGES>,
     last_number: u32,
@@ -48,7 +57,7 @@ impl Directory {
     /// for it is dropped.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] beyond [`MAX_KNOWN`], or [`MAX_TRUSTLETS`] of one provider.
+    /// [`Error::ProviderQuota`] beyond [`MAX_TRUSTLETS`] trustlets, or eight peers, of one provider.
     pub fn register(
         &mut self,
         address: Address,
@@ -60,20 +69,34 @@ impl Directory {
             self.waiting.retain(|waiting| waiting.to != address);
         }
         self.known.retain(|known| known.address != address);
+        self.links.retain(|link| link.from != address);
         if state == TrustletState::Removed {
             return Ok(());
         }
-        if self.trustlets(address.provider).len() >= MAX_TRUSTLETS {
-            return Err(Error::OutOfMemory);
+        let provider = address.provider;
+        let links = self.links.iter().filter(|link| link.from.provider == provider).count();
+        if self.trustlets(provider).is_full() || links + peers.len() > MAX_LINKS_OF_PROVIDER {
+            return Err(Error::ProviderQuota);
         }
-        self.known.push(Known { address, state, version, peers }).map_err(|_| Error::OutOfMemory)
+        for to in peers {
+            let from = address.clone();
+            self.links.push(Link { from, to }).map_err(|_| Error::OutOfMemory)?;
+        }
+        self.known.push(Known { address, state, version }).map_err(|_| Error::OutOfMemory)
+    }
+
+    /// Whether a trustlet is known.
+    #[must_use]
+    pub fn knows(&self, address: &Address) -> bool {
+        self.known.iter().any(|known| known.address == *address)
     }
 
     /// Puts a message into a mailbox; returns its number.
     ///
     /// # Errors
-    /// The sender's side: [`Error::NotInManifest`], [`Error::ProviderQuota`]. The receiver's side:
-    /// [`Error::PeerUnknown`], [`Error::PeerRefuses`], [`Error::PeerFull`].
+    /// The sender's side: [`Error::NotInManifest`], [`Error::ProviderQuota`]; [`Error::UnknownTrustlet`]
+    /// when its TVM has to tell of it first. The receiver's side: [`Error::PeerUnknown`],
+    /// [`Error::PeerRefuses`], [`Error::PeerFull`].
     pub fn post(
         &mut self,
         policy: &Policy,
@@ -81,19 +104,33 @@ impl Directory {
         to: Address,
         body: Bytes<MAX_MAIL>,
     ) -> Result<u32, Error> {
-        let sender = self.active(&from).ok_or(Error::NotInManifest)?;
-        if from.provider == to.provider || !sender.peers.contains(&to) {
+        // Between the start of a supervisor and its TVM's word, a sender is not known: no fault of its own.
+        if !self.is_active(&from) {
+            return Err(Error::UnknownTrustlet);
+        }
+        let named =
+            |from: &Address, to: &Address| self.links.iter().any(|link| (&link.from, &link.to) == (from, to));
+        if from.provider == to.provider || !named(&from, &to) {
             return Err(Error::NotInManifest);
         }
-        let receiver = self.active(&to).ok_or(Error::PeerUnknown)?;
-        if !receiver.peers.contains(&from) {
+        if !self.is_active(&to) {
+            return Err(Error::PeerUnknown);
+        }
+        if !named(&to, &from) {
             return Err(Error::PeerRefuses);
         }
         let share = |provider| policy.provider(provider).map(|provider| usize::from(provider.quota.messages));
         if self.sent_by(from.provider) >= share(from.provider).ok_or(Error::NotInManifest)? {
             return Err(Error::ProviderQuota);
         }
-        if self.waiting_for(to.provider) >= share(to.provider).ok_or(Error::PeerUnknown)? {
+        let room = share(to.provider).ok_or(Error::PeerUnknown)?;
+        let between = |waiting: &&Waiting| {
+            (waiting.mail.from.provider, waiting.to.provider) == (from.provider, to.provider)
+        };
+        // Half of a receiver's share is the most that one provider may take of it.
+        let full = self.waiting_for(to.provider) >= room
+            || self.waiting.iter().filter(between).count() >= room.div_ceil(2);
+        if full {
             return Err(Error::PeerFull);
         }
         let number = self.last_number.checked_add(1).ok_or(Error::OutOfMemory)?;
@@ -113,6 +150,7 @@ impl Directory {
     pub fn keep(&mut self, policy: &Policy) {
         let named = |address: &Address| policy.provider(address.provider).is_some();
         self.known.retain(|known| named(&known.address));
+        self.links.retain(|link| named(&link.from));
         self.waiting.retain(|waiting| named(&waiting.to) && named(&waiting.mail.from));
     }
 
@@ -139,8 +177,9 @@ impl Directory {
         known.map(info).take(MAX_TRUSTLETS).collect()
     }
 
-    fn active(&self, address: &Address) -> Option<&Known> {
-        self.known.iter().find(|known| known.address == *address && known.state == TrustletState::Active)
+    fn is_active(&self, address: &Address) -> bool {
+        let active = |known: &Known| known.address == *address && known.state == TrustletState::Active;
+        self.known.iter().any(active)
     }
 
     fn sent_by(&self, provider: ProviderId) -> usize {

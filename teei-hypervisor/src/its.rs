@@ -13,6 +13,7 @@ use tapvault_proto::{
     trustlet::Owner,
     wire::{Wire, Writer},
 };
+use zeroize::Zeroizing;
 
 /// Longest request or reply of a service that trustlets call, name and version included.
 pub const MAX_EXCHANGE: usize = 384;
@@ -24,8 +25,8 @@ pub enum Weight {
     Light,
     /// Millions of instructions: signatures, and making their keys.
     PublicKey,
-    /// A write to storage.
-    Write,
+    /// An access to storage.
+    Storage,
 }
 
 /// The weight of a method.
@@ -34,19 +35,27 @@ pub const fn weight(service: Service, method: u32) -> Weight {
     match (service, method) {
         // open_key, derive_key, sign: for a signature key each is a multiplication on the curve.
         (Service::Card, 0x0301..=0x0303) => Weight::PublicKey,
-        (Service::Store, _) => Weight::Write,
+        (Service::Store, _) => Weight::Storage,
         _ => Weight::Light,
     }
 }
 
-/// Fuel for a call itself; what it carries comes on top, a unit for every byte.
-pub const CALL_FUEL: u64 = 500;
+/// Fuel for a call of a service; what it carries comes on top, a unit for every byte. One in another
+/// trusted app costs a trip there.
+#[must_use]
+pub const fn call_fuel(service: u32) -> u64 {
+    match service {
+        // Card and PIN; messages go on to the supervisor.
+        2 | 3 | 0x14 => 2000,
+        _ => 500,
+    }
+}
 
 /// How often a provider took what is limited in a minute.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rates {
     public_key: Rate,
-    writes: Rate,
+    accesses: Rate,
     loads: Rate,
 }
 
@@ -59,7 +68,7 @@ impl Rates {
         let taken = match weight {
             Weight::Light => true,
             Weight::PublicKey => self.public_key.take(quota.signatures, now),
-            Weight::Write => self.writes.take(quota.writes, now),
+            Weight::Storage => self.accesses.take(quota.accesses, now),
         };
         if taken { Ok(()) } else { Err(Error::ProviderQuota) }
     }
@@ -142,8 +151,9 @@ pub fn call(
         return Err(Error::NotInManifest);
     }
     rates.take(weight(service, method), &grant.quota, now)?;
-    let mut request = [0; MAX_EXCHANGE];
-    let mut writer = Writer::new(&mut request);
+    // What a trustlet sends may be its secret.
+    let mut request = Zeroizing::new([0; MAX_EXCHANGE]);
+    let mut writer = Writer::new(request.as_mut_slice());
     let fits = (PROTOCOL_VERSION as u8)
         .encode(&mut writer)
         .and_then(|()| owner.encode(&mut writer))

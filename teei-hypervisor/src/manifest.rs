@@ -4,7 +4,7 @@
 //! {"kind":"manifest","format":1,"provider":"6738…","name":"transit","version":3,
 //!  "module":"<sha-256>","size":18231,"pages":2,"stack":8192,"depth":64,"fuel":2000000,
 //!  "services":["store","card"],"store":1024,"peers":["9f01…/shield"],
-//!  "clients":[{"login":"user","id":"fc34…"}]}
+//!  "clients":[{"login":"user","id":"fc34…"}],"recover":false}
 //! {"kind":"command","format":1,"provider":"6738…","name":"transit","sequence":7,"action":"lock"}
 //! ```
 //! Hexadecimal is lower case. A document is signed byte for byte: ECDSA P-256 / SHA-256 by the
@@ -66,6 +66,9 @@ pub struct Manifest {
     pub peers: Vec<Address, MAX_PEERS>,
     /// Who may open it.
     pub clients: Vec<Caller, MAX_CLIENTS>,
+    /// Whether it may take the place of a damaged record, whose version nobody can tell: the provider
+    /// signs this for its newest version, so that a recorded older one is not taken for it.
+    pub recover: bool,
 }
 
 /// What a command does.
@@ -111,6 +114,8 @@ struct ManifestText<'a> {
     store: u16,
     peers: Vec<&'a str, MAX_PEERS>,
     clients: Vec<ClientText<'a>, MAX_CLIENTS>,
+    #[serde(default)]
+    recover: bool,
 }
 
 #[derive(Deserialize)]
@@ -210,6 +215,7 @@ impl ManifestText<'_> {
             store: self.store,
             peers: self.peers.iter().map(|peer| address(peer)).collect::<Option<_>>()?,
             clients: self.clients.iter().map(ClientText::parse).collect::<Option<_>>()?,
+            recover: self.recover,
         })
     }
 }

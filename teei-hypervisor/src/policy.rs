@@ -7,7 +7,7 @@
 //!   {"service":"tvm","provider":"6738…","login":"user","id":"fc34…","rights":["client"],"sessions":4}],
 //!  "providers":[
 //!   {"id":"6738…","tvm":"9e4c…","services":["store","card"],"guests":4,"memory_kib":2048,"store":4096,
-//!    "messages":4,"signatures":60,"writes":120,"loads":60}]}
+//!    "messages":4,"signatures":60,"accesses":240,"loads":60}]}
 //! ```
 //! A rule's `id` is the UUID the Linux kernel derives from user or group, 32 hexadecimal digits. What no
 //! rule names is refused; a provider that is not listed has no TVM.
@@ -28,6 +28,8 @@ pub const MAX_RULES: usize = 24;
 /// Most messages in all mailboxes: the providers' shares together may not be more, so that none can use
 /// up another's.
 pub const MAX_MESSAGES: usize = 48;
+/// Most steps of one kind that a policy gives a provider in a minute: beyond it, it is no limit.
+pub const MAX_RATE: u16 = 6000;
 
 /// A policy that was parsed and checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +114,7 @@ struct ProviderText<'a> {
     store: u16,
     messages: u8,
     signatures: u16,
-    writes: u16,
+    accesses: u16,
     loads: u16,
 }
 
@@ -236,11 +238,15 @@ impl TryFrom<ProviderText<'_>> for Provider {
 
 impl ProviderText<'_> {
     fn provider(&self) -> Option<Provider> {
-        let Self { guests, memory_kib, store, messages, signatures, writes, loads, .. } = *self;
+        let rates = [self.signatures, self.accesses, self.loads];
+        if rates.iter().any(|rate| *rate > MAX_RATE) {
+            return None;
+        }
+        let Self { guests, memory_kib, store, messages, signatures, accesses, loads, .. } = *self;
         Some(Provider {
             id: ProviderId(unhex(self.id).ok()?),
             tvm: Uuid(unhex(self.tvm).ok()?),
-            quota: Quota { guests, memory_kib, store, messages, signatures, writes, loads },
+            quota: Quota { guests, memory_kib, store, messages, signatures, accesses, loads },
             services: service_bits(&self.services)?,
         })
     }

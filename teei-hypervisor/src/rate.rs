@@ -17,6 +17,8 @@ impl Rate {
     /// up, and nothing is taken then.
     pub fn take(&mut self, quota: u16, now: u64) -> bool {
         let Some(step) = SPAN.checked_div(u64::from(quota)) else { return false };
+        // A quota beyond one step a millisecond is no quota; a policy cannot give it.
+        let step = step.max(1);
         let used = self.used.saturating_sub(now.saturating_sub(self.seen));
         if used.saturating_add(step) > SPAN {
             return false;

@@ -34,6 +34,8 @@ pub struct Trustlet {
     pub peers: Vec<Address>,
     /// Who may open it.
     pub clients: Vec<Caller>,
+    /// Whether it may take the place of a damaged record on a device; only for the newest version.
+    pub recover: bool,
 }
 
 impl Trustlet {
@@ -51,6 +53,7 @@ impl Trustlet {
             store: 0,
             peers: Vec::new(),
             clients: Vec::new(),
+            recover: false,
         }
     }
 
@@ -80,6 +83,7 @@ impl Trustlet {
             "store": self.store,
             "peers": self.peers.iter().map(|peer| format!("{}/{}", peer.provider, peer.name)).collect::<Vec<_>>(),
             "clients": self.clients.iter().map(client).collect::<Vec<_>>(),
+            "recover": self.recover,
         });
         sign(&document, key, MAX_MANIFEST)
     }

@@ -52,7 +52,7 @@ pub fn enrol(enrolment: &Enrolment<'_>) -> Result<Value, MakerError> {
     let tool = text(enrolment.sign_tool);
     let namespace = dashed(tapvault_proto::id::Uuid(enrolment.provider.0));
     let (subkey, platform) = (text(enrolment.subkey), text(enrolment.platform_key));
-    // Depth 1: under this subkey there are trusted apps and no further subkeys.
+    // Depth 0: under this subkey there are trusted apps and no further subkeys.
     run(
         &tool,
         &[
@@ -66,7 +66,7 @@ pub fn enrol(enrolment: &Enrolment<'_>) -> Result<Value, MakerError> {
             "--out",
             &text(&certificate),
             "--max-depth",
-            "1",
+            "0",
             "--name-size",
             "64",
         ],
@@ -96,7 +96,7 @@ pub fn enrol(enrolment: &Enrolment<'_>) -> Result<Value, MakerError> {
         "tvm": uuid.to_string(),
         "services": ["random", "clock", "log", "store", "network", "card", "pin"],
         "guests": 4, "memory_kib": 2048, "store": 4096, "messages": 4,
-        "signatures": 60, "writes": 120, "loads": 60,
+        "signatures": 60, "accesses": 240, "loads": 60,
     }))
 }
 

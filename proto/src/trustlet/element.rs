@@ -6,8 +6,8 @@ use crate::wire::Bytes;
 
 /// Longest plain command: what fits a short APDU together with padding and MAC.
 pub const MAX_APDU: usize = 200;
-/// Longest plain response with its status word.
-pub const MAX_ANSWER: usize = 226;
+/// Longest plain response with its status word: what SCP03 leaves of a short response.
+pub const MAX_ANSWER: usize = 241;
 
 crate::message! {
     /// Sends a command APDU.

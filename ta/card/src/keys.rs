@@ -11,6 +11,7 @@ use sha2::Sha256;
 use tapvault_proto::{
     Error,
     id::ProviderId,
+    supervisor::MAX_PROVIDERS,
     trustlet::{
         Owner,
         keys::{KeyAlgorithm, KeyHandle, MAX_DATA, OpenKeyReply, SEAL_OVERHEAD},
@@ -20,10 +21,10 @@ use tapvault_proto::{
 use tapvault_tee::Tee;
 use zeroize::Zeroizing;
 
-/// Most open keys of all trustlets.
-pub const MAX_KEYS: usize = 32;
-/// Most open keys of one provider, so that none can use up another's.
+/// Most open keys of one provider.
 pub const MAX_OF_PROVIDER: usize = 8;
+/// Most open keys of all: room for every provider's, so that none can use up another's.
+pub const MAX_KEYS: usize = MAX_PROVIDERS * MAX_OF_PROVIDER;
 const NONCE_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 /// Default user id of SM2 signatures (GM/T 0009).
@@ -54,7 +55,7 @@ pub struct Asker<'a> {
 /// Every open key.
 #[derive(Default)]
 pub struct Keys {
-    open: [Option<Open>; MAX_KEYS],
+    open: Vec<Option<Open>, MAX_KEYS>,
     last_generation: u32,
 }
 
@@ -198,7 +199,13 @@ impl Keys {
         if mine >= MAX_OF_PROVIDER {
             return Err(Error::ProviderQuota);
         }
-        let index = self.open.iter().position(Option::is_none).ok_or(Error::OutOfMemory)?;
+        let index = match self.open.iter().position(Option::is_none) {
+            Some(index) => index,
+            None => {
+                self.open.push(None).map_err(|_| Error::OutOfMemory)?;
+                self.open.len() - 1
+            }
+        };
         let (secret, public) = make(parent, path, algorithm)?;
         let generation = self.last_generation.checked_add(1).ok_or(Error::OutOfMemory)?;
         let handle = KeyHandle { index: u8::try_from(index).map_err(|_| Error::Internal)?, generation };

@@ -149,7 +149,12 @@ impl<T: Tee> SupervisorService for Call<'_, T> {
 
     fn take(&mut self, request: TakeRequest) -> Result<TakeReply, Error> {
         let provider: ProviderId = Call::provider(self)?.id;
-        Ok(TakeReply { mail: self.directory.take(&Address { provider, name: request.name }) })
+        let address = Address { provider, name: request.name };
+        // After a restart its TVM has to tell of it first; senders cannot reach it until then.
+        if !self.directory.knows(&address) {
+            return Err(Error::UnknownTrustlet);
+        }
+        Ok(TakeReply { mail: self.directory.take(&address) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     MAX_GUESTS, Tvm, element,
+    registry::Registry,
     running::{Running, memory_of},
 };
 use heapless::Vec;
@@ -51,23 +52,22 @@ impl<T: Tee> Call<'_, T> {
         self.app.running.iter_mut().find(|running| running.session == session).ok_or(Error::NotReady)
     }
 
-    /// Bytes that all trustlets but `except` may store.
-    fn stores(&mut self, except: &TrustletName) -> Result<u32, Error> {
-        let signer = self.signer()?;
-        let mut sum = 0_u32;
-        for (name, record) in self.app.registry(self.tee)?.manifests() {
-            if name != except {
-                let manifest = signer.manifest(&record.manifest, &record.signature)?;
-                sum = sum.saturating_add(u32::from(manifest.store));
-            }
-        }
-        Ok(sum)
+    /// Takes one of the provider's loads: for what verifies a signature, and for a module.
+    fn take_load(&mut self, policy: &ProviderReply) -> Result<(), Error> {
+        let now = self.tee.now().0;
+        self.app.rates.load(&policy.quota, now)
+    }
+
+    fn change<R>(&mut self, act: impl FnOnce(&mut Registry, &mut T) -> Result<R, Error>) -> Result<R, Error> {
+        let Tvm { registry: Some(registry), .. } = &mut *self.app else { return Err(Error::Internal) };
+        act(registry, self.tee)
     }
 
     /// Checks what a manifest asks for against the provider's policy.
     fn check_limits(&mut self, manifest: &Manifest, policy: &ProviderReply) -> Result<(), Error> {
         let quota = &policy.quota;
-        let stores = self.stores(&manifest.name)?.saturating_add(u32::from(manifest.store));
+        let beside = self.app.registry(self.tee)?.stores_beside(&manifest.name);
+        let stores = beside.saturating_add(u32::from(manifest.store));
         let fits = memory_of(manifest) <= usize::from(quota.memory_kib) * 1024
             && stores <= u32::from(quota.store)
             && manifest.services & !policy.services == 0;
@@ -109,7 +109,7 @@ impl<T: Tee> Call<'_, T> {
 impl<T: Tee> TvmService for Call<'_, T> {
     fn status(&mut self, _: StatusRequest) -> Result<StatusReply, Error> {
         let provider = self.signer()?.provider;
-        let trustlets = self.app.registry(self.tee)?.manifests().count();
+        let trustlets = self.app.registry(self.tee)?.count();
         let memory: usize = self.app.running.iter().map(|running| running.bytes).sum();
         Ok(StatusReply {
             protocol: PROTOCOL_VERSION,
@@ -123,31 +123,31 @@ impl<T: Tee> TvmService for Call<'_, T> {
 
     fn install(&mut self, request: InstallRequest) -> Result<InstallReply, Error> {
         let InstallRequest { manifest: document, signature } = request;
-        let manifest = self.signer()?.manifest(&document, &signature)?;
         let policy = self.provider()?;
+        self.take_load(&policy)?;
+        let manifest = self.signer()?.manifest(&document, &signature)?;
         self.check_limits(&manifest, &policy)?;
         let mut generation = [0; 16];
         self.tee.random(&mut generation);
         let registry = self.app.registry(self.tee)?;
+        let place = registry.place_for(&manifest.name, manifest.recover)?;
         let old = registry.find(&manifest.name).map(|(_, record)| record);
         let record = Record::installed(old, &manifest, &document, signature, generation)?;
-        if old.is_none() && registry.entries().is_full() {
-            return Err(Error::TooManyTrustlets);
-        }
         let reply = InstallReply { version: record.version, state: record.state };
         self.tell(&manifest, record.state, true)?;
         // A guest of the version before would run on under the new one's name.
         self.end_guests(&manifest.name);
-        self.app.registry(self.tee)?;
-        let Tvm { registry: Some(registry), .. } = &mut *self.app else { return Err(Error::Internal) };
-        registry.put(self.tee, manifest.name, record)?;
+        let store = manifest.store;
+        self.change(|registry, tee| registry.put(tee, place, manifest.name, store, record))?;
         Ok(reply)
     }
 
     fn command(&mut self, request: CommandRequest) -> Result<CommandReply, Error> {
+        let policy = self.provider()?;
+        self.take_load(&policy)?;
         let signer = self.signer()?;
         let command = signer.command(&request.document, &request.signature)?;
-        let (_, old) = self.app.registry(self.tee)?.living(&command.name)?;
+        let (place, old) = self.app.registry(self.tee)?.living_named(&command.name)?;
         let record = old.commanded(&command)?;
         let manifest = signer.manifest(&old.manifest, &old.signature)?;
         let state = record.state;
@@ -155,8 +155,7 @@ impl<T: Tee> TvmService for Call<'_, T> {
         if state != TrustletState::Active {
             self.end_guests(&command.name);
         }
-        let Tvm { registry: Some(registry), .. } = &mut *self.app else { return Err(Error::Internal) };
-        registry.put(self.tee, command.name, record)?;
+        self.change(|registry, tee| registry.put(tee, place, command.name, manifest.store, record))?;
         Ok(CommandReply { state })
     }
 
@@ -191,8 +190,10 @@ impl<T: Tee> TvmService for Call<'_, T> {
         if self.running().is_ok() {
             return Err(Error::NotReady);
         }
+        let policy = self.provider()?;
+        self.take_load(&policy)?;
         let signer = self.signer()?;
-        let (place, record) = self.app.registry(self.tee)?.living(&request.name)?;
+        let (place, record) = self.app.registry(self.tee)?.living_named(&request.name)?;
         let (state, generation) = (record.state, record.generation);
         let manifest = signer.manifest(&record.manifest, &record.signature)?;
         if state != TrustletState::Active {
@@ -201,7 +202,6 @@ impl<T: Tee> TvmService for Call<'_, T> {
         if !manifest.clients.contains(&self.app.gate.caller(self.session)?) {
             return Err(Error::AccessDenied);
         }
-        let policy = self.provider()?;
         self.check_limits(&manifest, &policy)?;
         let quota = policy.quota;
         let memory: usize = self.app.running.iter().map(|running| running.bytes).sum();
@@ -210,8 +210,6 @@ impl<T: Tee> TvmService for Call<'_, T> {
         if !fits {
             return Err(Error::ProviderQuota);
         }
-        let now = self.tee.now().0;
-        self.app.rates.load(&quota, now)?;
         self.tell(&manifest, state, false)?;
         let reply = OpenReply { size: manifest.size, version: manifest.version };
         let owner = Owner { name: request.name, generation, guest: self.session };
@@ -249,15 +247,19 @@ impl<T: Tee> TvmService for Call<'_, T> {
             return Err(Error::Busy);
         }
         self.drive(|running, call| {
-            let Tvm { rates, log, .. } = &mut *call.app;
-            running.call(call.tee, (rates, log), &from, &request.message)
+            let Tvm { rates, log, registry: Some(registry), .. } = &mut *call.app else {
+                return Err(Error::NotReady);
+            };
+            running.call(call.tee, (rates, log, registry), &from, &request.message)
         })
     }
 
     fn resume(&mut self, request: ResumeRequest) -> Result<Progress, Error> {
         self.drive(|running, call| {
-            let Tvm { rates, log, .. } = &mut *call.app;
-            running.resume(call.tee, (rates, log), request.frame)
+            let Tvm { rates, log, registry: Some(registry), .. } = &mut *call.app else {
+                return Err(Error::NotReady);
+            };
+            running.resume(call.tee, (rates, log, registry), request.frame)
         })
     }
 

@@ -1,6 +1,5 @@
 //! The TVM's link to the secure element: SCP03, its frames carried by the client.
 
-use crate::registry::read;
 use tapvault_proto::{
     Error,
     emv::apdu::{Command, Response},
@@ -10,12 +9,12 @@ use tapvault_proto::{
     wire::{Bytes, Wire, Writer, decode_exact, encode_into},
 };
 use tapvault_seal::Challenge;
-use tapvault_tee::Tee;
+use tapvault_tee::{StorageError, Tee};
 use teei_hypervisor::{
     manifest::Signer,
     scp03::{Authenticating, Channel, Opening, StaticKeys},
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Name of the object that holds the element's keys.
 const KEYS_OBJECT: &[u8] = b"element";
@@ -56,7 +55,7 @@ impl Link {
         {
             return channel.seal(&command);
         }
-        let keys = read::<ElementKeys, T>(tee, KEYS_OBJECT)?.ok_or(Error::ElementRefused)?;
+        let keys = stored_keys(tee)?;
         let mut challenge = [0; 8];
         tee.random(&mut challenge);
         let ElementKeys { version, enc, mac } = keys;
@@ -93,10 +92,27 @@ impl Link {
     }
 }
 
+/// The element's keys.
+///
+/// # Errors
+/// [`Error::ElementRefused`] when there are none, or none intact; storage's.
+fn stored_keys<T: Tee>(tee: &mut T) -> Result<ElementKeys, Error> {
+    let mut bytes = Zeroizing::new([0; ElementKeys::MAX]);
+    let read = match tee.open(KEYS_OBJECT) {
+        Ok(mut object) => tee.read(&mut object, bytes.as_mut_slice()),
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(len) => decode_exact(bytes.get(..len).unwrap_or_default()).map_err(|_| Error::ElementRefused),
+        Err(StorageError::NotFound | StorageError::Corrupt) => Err(Error::ElementRefused),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The reply of `transmit`, encoded.
 ///
 /// # Errors
-/// [`Error::Internal`] never: a channel's answer is shorter than a frame.
+/// [`Error::Internal`] never: a channel's answer is as long as a reply takes.
 pub fn encode<const N: usize>(response: &Response, out: &mut Bytes<N>) -> Result<(), Error> {
     let response = Bytes::from_slice(response.as_bytes()).map_err(|_| Error::Internal)?;
     let mut bytes = [0; TransmitReply::MAX];
@@ -123,10 +139,12 @@ pub fn install<T: Tee>(
     challenge.check(&request.challenge)?;
     let info = InstallElementRequest::info(&request.challenge, provider);
     let plain = challenge.open(&info, &request.encapsulated, &mut request.sealed)?;
-    let keys = decode_exact::<ElementKeys>(plain).map_err(|_| Error::SealInvalid)?;
+    let keys = decode_exact::<ElementKeys>(plain).map_err(|_| Error::SealInvalid);
+    plain.zeroize();
+    let keys = keys?;
+    request.sealed.zeroize();
     let mut bytes = Zeroizing::new([0; ElementKeys::MAX]);
     let len = encode_into(&keys, bytes.as_mut_slice())?;
     tee.create(KEYS_OBJECT, bytes.get(..len).ok_or(Error::Internal)?)?;
-    zeroize::Zeroize::zeroize(&mut request.sealed);
     Ok(())
 }

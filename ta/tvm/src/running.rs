@@ -3,6 +3,7 @@
 use crate::{
     Log, Rates,
     element::{Link, Wish},
+    registry::Registry,
     services::Homes,
 };
 use alloc::{boxed::Box, vec::Vec as HeapVec};
@@ -10,22 +11,25 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tapvault_proto::{
     Error,
-    id::{Address, Party},
+    id::Party,
     service::Service,
-    supervisor::MAX_PEERS,
     trustlet::{Forwarded, Owner, keys::CloseKeys},
     tvm::{MAX_FRAME, Progress},
     wire::Bytes,
 };
 use tapvault_tee::Tee;
 use teei_hypervisor::{
-    its::{self, CALL_FUEL, Grant, MAX_EXCHANGE, Sender, Weight},
+    its::{self, Grant, MAX_EXCHANGE, Sender, Weight, call_fuel},
     manifest::Manifest,
     tvm::{
         check::reserve,
         guest::{Guest, ServiceCall, Stop},
     },
 };
+use zeroize::Zeroizing;
+
+/// What all guests of a TVM share.
+pub type Shared<'a> = (&'a mut Rates, &'a mut Log, &'a mut Registry);
 
 /// How far a guest is. All of it lies in the guest's memory.
 enum Stage {
@@ -45,10 +49,6 @@ pub struct Running<T: Tee> {
     pub place: usize,
     /// What it may.
     pub grant: Grant,
-    /// Whom it may write to.
-    pub peers: heapless::Vec<Address, MAX_PEERS>,
-    /// Bytes it may store.
-    pub store: u16,
     stage: Stage,
     /// The call of a service that a frame of the secure element will answer.
     waiting: Option<ServiceCall>,
@@ -90,8 +90,6 @@ impl<T: Tee> Running<T> {
             owner,
             place,
             grant,
-            peers: manifest.peers.clone(),
-            store: manifest.store,
             stage: Stage::Loading(module),
             waiting: None,
             link: Link::default(),
@@ -144,13 +142,13 @@ impl<T: Tee> Running<T> {
     pub fn call(
         &mut self,
         tee: &mut T,
-        (rates, log): (&mut Rates, &mut Log),
+        (rates, log, registry): Shared<'_>,
         from: &Party,
         message: &[u8],
     ) -> Result<Progress, Error> {
         let Stage::Ready(guest) = &mut self.stage else { return Err(Error::NotReady) };
         T::within(&mut self.memory, || guest.call(from, message))?;
-        self.go(tee, (rates, log))
+        self.go(tee, (rates, log, registry))
     }
 
     /// Gives the guest its next slice, with a frame of the secure element where it waits for one.
@@ -161,7 +159,7 @@ impl<T: Tee> Running<T> {
     pub fn resume(
         &mut self,
         tee: &mut T,
-        (rates, log): (&mut Rates, &mut Log),
+        (rates, log, registry): Shared<'_>,
         frame: Option<Bytes<MAX_FRAME>>,
     ) -> Result<Progress, Error> {
         let Stage::Ready(guest) = &mut self.stage else { return Err(Error::NotReady) };
@@ -178,11 +176,11 @@ impl<T: Tee> Running<T> {
             let mut reply = Bytes::<MAX_EXCHANGE>::new();
             let encoded = answer.and_then(|response| crate::element::encode(&response, &mut reply));
             let answer = encoded.map(|()| reply.as_slice());
-            T::within(&mut self.memory, || guest.answer(&call, answer, CALL_FUEL))?;
+            T::within(&mut self.memory, || guest.answer(&call, answer, call_fuel(call.service)))?;
         } else if guest.is_idle() {
             return Err(Error::NotReady);
         }
-        self.go(tee, (rates, log))
+        self.go(tee, (rates, log, registry))
     }
 
     /// Whether the guest failed and is of no more use.
@@ -205,7 +203,7 @@ impl<T: Tee> Running<T> {
     ///
     /// # Errors
     /// [`Error::TrustletFailed`], [`Error::TrustletRefused`].
-    fn go(&mut self, tee: &mut T, (rates, log): (&mut Rates, &mut Log)) -> Result<Progress, Error> {
+    fn go(&mut self, tee: &mut T, (rates, log, registry): Shared<'_>) -> Result<Progress, Error> {
         let Self { stage: Stage::Ready(guest), memory, .. } = self else { return Err(Error::NotReady) };
         T::within(memory, || guest.refuel())?;
         loop {
@@ -217,7 +215,7 @@ impl<T: Tee> Running<T> {
                 }
                 Stop::Slice => return Ok(Progress::Yielded),
                 Stop::Call(call) => {
-                    if let Some(progress) = self.serve(tee, (rates, log), &call)? {
+                    if let Some(progress) = self.serve(tee, (rates, log, registry), &call)? {
                         return Ok(progress);
                     }
                 }
@@ -229,22 +227,23 @@ impl<T: Tee> Running<T> {
     fn serve(
         &mut self,
         tee: &mut T,
-        (rates, log): (&mut Rates, &mut Log),
+        (rates, log, registry): Shared<'_>,
         call: &ServiceCall,
     ) -> Result<Option<Progress>, Error> {
         let Self { stage: Stage::Ready(guest), memory, .. } = self else { return Err(Error::NotReady) };
         // The one copy of what the guest sends; nobody else reads its memory.
-        let mut body = [0; MAX_EXCHANGE];
-        let request = guest.request(call, &mut body);
-        let mut reply = [0; MAX_EXCHANGE];
+        let mut body = Zeroizing::new([0; MAX_EXCHANGE]);
+        let request = guest.request(call, body.as_mut_slice());
+        let mut reply = Zeroizing::new([0; MAX_EXCHANGE]);
         let mut wish = None;
         let now = tee.now().0;
-        let Self { owner, grant, peers, place, store, used_keys, .. } = self;
+        let Self { owner, grant, manifest, place, used_keys, .. } = self;
         let answer = request.and_then(|len| {
             let body = body.get(..len).ok_or(Error::Internal)?;
-            let mut homes = Homes { tee, log, owner, peers, place: *place, store: *store, wish: &mut wish };
+            let place = *place;
+            let mut homes = Homes { tee, log, registry, owner, manifest, place, wish: &mut wish };
             let (sender, target) = (Sender { owner, grant, now }, (call.service, call.method));
-            its::call(&mut homes, rates, &sender, target, body, &mut reply)
+            its::call(&mut homes, rates, &sender, target, body, reply.as_mut_slice())
         });
         *used_keys |= call.service == Service::Card as u32;
         let answer = match wish {
@@ -257,10 +256,11 @@ impl<T: Tee> Running<T> {
             },
             None => answer.and_then(|len| reply.get(..len).ok_or(Error::Internal)),
         };
-        let heavy = is_heavy(call) && answer.is_ok();
-        let fuel = CALL_FUEL + request.unwrap_or(0) as u64 + answer.map_or(0, |reply| reply.len() as u64);
+        let carried = request.unwrap_or(0) + answer.map_or(0, <[u8]>::len);
+        let fuel = call_fuel(call.service) + carried as u64;
         T::within(memory, || guest.answer(call, answer, fuel))?;
-        Ok(heavy.then_some(Progress::Yielded))
+        // Answered or refused: a refusal may have read storage, too.
+        Ok(is_heavy(call).then_some(Progress::Yielded))
     }
 
     /// Ends the guest: handles first, then its memory.
@@ -273,7 +273,7 @@ impl<T: Tee> Running<T> {
     }
 }
 
-/// Whether a call took long where it was allowed.
+/// Whether a call may take long.
 fn is_heavy(call: &ServiceCall) -> bool {
     let mut services = Service::FOR_TRUSTLETS.into_iter();
     let service = services.find(|service| *service as u32 == call.service);

@@ -304,27 +304,167 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "global writes", grows: Functions("", |n| body("", n, "local.get 0 global.set 0 ", "")) },
     Family { name: "memory sizes", grows: Functions("", |n| body("", n, "memory.size drop ", "")) },
     Family { name: "memory grows", grows: Functions("", |n| body("memory.size", n, "memory.grow ", "drop")) },
-    Family { name: "deep constants", grows: Functions("", |n| body("", n, &format!("{} {}", "i32.const 0 ".repeat(120), "drop ".repeat(120)), "")) },
-    Family { name: "deep locals kept at a block", grows: Functions("", |n| body("", n, &format!("{} block end {}", "local.get 0 ".repeat(120), "drop ".repeat(120)), "")) },
-    Family { name: "deep locals in dead ends", grows: Functions("", |n| body("", n, &format!("block {} block end unreachable end ", "local.get 0 ".repeat(120)), "")) },
-    Family { name: "deep temporaries in dead ends", grows: Functions("", |n| body("", n, &format!("block {} unreachable end ", "memory.size ".repeat(120)), "")) },
-    Family { name: "deep temporaries, combined", grows: Functions("", |n| body("memory.size ", n, &format!("{} {}", "memory.size ".repeat(120), "i32.add ".repeat(120)), "drop")) },
-    Family { name: "deep temporaries, selected", grows: Functions("", |n| body("memory.size ", n, &format!("{} {}", "memory.size ".repeat(120), "select ".repeat(60)), "drop")) },
-    Family { name: "deep temporaries, stored", grows: Functions("", |n| body("", n, &format!("{} {}", "memory.size ".repeat(120), "i32.store ".repeat(60)), "")) },
-    Family { name: "deep locals overwritten", grows: Functions("", |n| body("", n, &format!("{} local.set 0 {}", "local.get 0 ".repeat(120), "drop ".repeat(119)), "")) },
-    Family { name: "deep constants passed", grows: Functions("", |n| body("", n, &format!("{} {}", "i32.const 60 ".repeat(96), "call $f32 ".repeat(3)), "")) },
-    Family { name: "deep distinct constants passed", grows: Functions("", |n| format!("(func {})", numbered(n, |i| numbered(96, |j| format!("i32.const {} ", (i * 96 + j) * 7 % 8100)) + "call $f32 call $f32 call $f32 "))) },
-    Family { name: "deep ifs", grows: Functions("", |n| body("", n, &format!("{} if else end {}", "local.get 0 ".repeat(60), "if else end ".repeat(59)), "")) },
-    Family { name: "deep branches", grows: Functions("", |n| body("", n, &format!("{} {}", "local.get 0 ".repeat(120), "br_if 0 ".repeat(120)), "")) },
-    Family { name: "deep branches with a result", grows: Functions("", |n| format!("(func (param i32) (result i32) memory.size {} )", format!("{} {}", "local.get 0 ".repeat(120), "br_if 0 ".repeat(120)).repeat(n))) },
-    Family { name: "deep branches on results", grows: Functions("", |n| format!("(func (param i32) (result i32) memory.size {} )", format!("{} {}", "memory.size ".repeat(120), "br_if 0 ".repeat(120)).repeat(n))) },
-    Family { name: "br_tables of 500 in every function", grows: Functions("", |n| format!("(func (param i32) local.get 0 br_table {})", "0 ".repeat(500.min(n * 10)))) },
-    Family { name: "br_tables of 500 over 60 blocks", grows: Functions("", |n| format!("(func (param i32) (result i32) {} local.get 0 local.get 0 br_table {} {})", "block (result i32) ".repeat(60), numbered(500.min(n * 10), |i| format!("{} ", i % 61)), "end ".repeat(60))) },
-    Family { name: "br_tables and one-byte operators", grows: Functions("", |n| format!("(func (param i32) (result i32) {} local.get 0 {} local.get 0 br_table {} {})", "block (result i32) ".repeat(60), "i32.clz ".repeat(n * 4), numbered(500, |i| format!("{} ", i % 61)), "end ".repeat(60))) },
-    Family { name: "small br_tables", grows: Functions("", |n| body("", n, "block local.get 0 br_table 0 0 end ", "").replace("XX", "")) },
-    Family { name: "unreachable code", grows: Functions("", |n| body("unreachable", n, &format!("{} {}", "i32.const 1 ".repeat(120), "drop ".repeat(120)), "")) },
-    Family { name: "ifs inside out", grows: Functions("", |n| body("", n, &format!("{} {}", "memory.size if ".repeat(60), "else end ".repeat(60)), "")) },
-    Family { name: "blocks with values", grows: Functions("", |n| body("", n, "block (result i32) i32.const 1 end drop ", "")) },
-    Family { name: "local kept and set again", grows: Functions("", |n| body("", n, "local.get 0 i32.const 1 local.set 0 drop ", "")) },
+    Family {
+        name: "deep constants",
+        grows: Functions("", |n| {
+            body("", n, &format!("{} {}", "i32.const 0 ".repeat(120), "drop ".repeat(120)), "")
+        }),
+    },
+    Family {
+        name: "deep locals kept at a block",
+        grows: Functions("", |n| {
+            body("", n, &format!("{} block end {}", "local.get 0 ".repeat(120), "drop ".repeat(120)), "")
+        }),
+    },
+    Family {
+        name: "deep locals in dead ends",
+        grows: Functions("", |n| {
+            body("", n, &format!("block {} block end unreachable end ", "local.get 0 ".repeat(120)), "")
+        }),
+    },
+    Family {
+        name: "deep temporaries in dead ends",
+        grows: Functions("", |n| {
+            body("", n, &format!("block {} unreachable end ", "memory.size ".repeat(120)), "")
+        }),
+    },
+    Family {
+        name: "deep temporaries, combined",
+        grows: Functions("", |n| {
+            body(
+                "memory.size ",
+                n,
+                &format!("{} {}", "memory.size ".repeat(120), "i32.add ".repeat(120)),
+                "drop",
+            )
+        }),
+    },
+    Family {
+        name: "deep temporaries, selected",
+        grows: Functions("", |n| {
+            body(
+                "memory.size ",
+                n,
+                &format!("{} {}", "memory.size ".repeat(120), "select ".repeat(60)),
+                "drop",
+            )
+        }),
+    },
+    Family {
+        name: "deep temporaries, stored",
+        grows: Functions("", |n| {
+            body("", n, &format!("{} {}", "memory.size ".repeat(120), "i32.store ".repeat(60)), "")
+        }),
+    },
+    Family {
+        name: "deep locals overwritten",
+        grows: Functions("", |n| {
+            body("", n, &format!("{} local.set 0 {}", "local.get 0 ".repeat(120), "drop ".repeat(119)), "")
+        }),
+    },
+    Family {
+        name: "deep constants passed",
+        grows: Functions("", |n| {
+            body("", n, &format!("{} {}", "i32.const 60 ".repeat(96), "call $f32 ".repeat(3)), "")
+        }),
+    },
+    Family {
+        name: "deep distinct constants passed",
+        grows: Functions("", |n| {
+            format!(
+                "(func {})",
+                numbered(n, |i| numbered(96, |j| format!("i32.const {} ", (i * 96 + j) * 7 % 8100))
+                    + "call $f32 call $f32 call $f32 ")
+            )
+        }),
+    },
+    Family {
+        name: "deep ifs",
+        grows: Functions("", |n| {
+            body(
+                "",
+                n,
+                &format!("{} if else end {}", "local.get 0 ".repeat(60), "if else end ".repeat(59)),
+                "",
+            )
+        }),
+    },
+    Family {
+        name: "deep branches",
+        grows: Functions("", |n| {
+            body("", n, &format!("{} {}", "local.get 0 ".repeat(120), "br_if 0 ".repeat(120)), "")
+        }),
+    },
+    Family {
+        name: "deep branches with a result",
+        grows: Functions("", |n| {
+            format!(
+                "(func (param i32) (result i32) memory.size {} )",
+                format!("{} {}", "local.get 0 ".repeat(120), "br_if 0 ".repeat(120)).repeat(n)
+            )
+        }),
+    },
+    Family {
+        name: "deep branches on results",
+        grows: Functions("", |n| {
+            format!(
+                "(func (param i32) (result i32) memory.size {} )",
+                format!("{} {}", "memory.size ".repeat(120), "br_if 0 ".repeat(120)).repeat(n)
+            )
+        }),
+    },
+    Family {
+        name: "br_tables of 500 in every function",
+        grows: Functions("", |n| {
+            format!("(func (param i32) local.get 0 br_table {})", "0 ".repeat(500.min(n * 10)))
+        }),
+    },
+    Family {
+        name: "br_tables of 500 over 60 blocks",
+        grows: Functions("", |n| {
+            format!(
+                "(func (param i32) (result i32) {} local.get 0 local.get 0 br_table {} {})",
+                "block (result i32) ".repeat(60),
+                numbered(500.min(n * 10), |i| format!("{} ", i % 61)),
+                "end ".repeat(60)
+            )
+        }),
+    },
+    Family {
+        name: "br_tables and one-byte operators",
+        grows: Functions("", |n| {
+            format!(
+                "(func (param i32) (result i32) {} local.get 0 {} local.get 0 br_table {} {})",
+                "block (result i32) ".repeat(60),
+                "i32.clz ".repeat(n * 4),
+                numbered(500, |i| format!("{} ", i % 61)),
+                "end ".repeat(60)
+            )
+        }),
+    },
+    Family {
+        name: "small br_tables",
+        grows: Functions("", |n| body("", n, "block local.get 0 br_table 0 0 end ", "").replace("XX", "")),
+    },
+    Family {
+        name: "unreachable code",
+        grows: Functions("", |n| {
+            body("unreachable", n, &format!("{} {}", "i32.const 1 ".repeat(120), "drop ".repeat(120)), "")
+        }),
+    },
+    Family {
+        name: "ifs inside out",
+        grows: Functions("", |n| {
+            body("", n, &format!("{} {}", "memory.size if ".repeat(60), "else end ".repeat(60)), "")
+        }),
+    },
+    Family {
+        name: "blocks with values",
+        grows: Functions("", |n| body("", n, "block (result i32) i32.const 1 end drop ", "")),
+    },
+    Family {
+        name: "local kept and set again",
+        grows: Functions("", |n| body("", n, "local.get 0 i32.const 1 local.set 0 drop ", "")),
+    },
     Family { name: "returns", grows: Functions("", |n| body("", n * 4, "block return end ", "")) },
 ];

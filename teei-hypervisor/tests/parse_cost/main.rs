@@ -20,19 +20,32 @@ fn explore() {
         let (mut most, mut at, mut base) = (0.0, 0, 0.0f64);
         for step in 0..52 {
             let size = (1000.0 * 2f64.powf(step as f64 / 8.0)) as usize;
-            if size > 65536 { break }
+            if size > 65536 {
+                break;
+            }
             let Some(module) = family.module(size, body) else { continue };
-            let (guest, cost) = measure((PAGES as usize) << 16, Cost::default(), || Guest::load(&module, &limits));
-            if guest.is_err() { refused.push((family.name, module.len())); continue }
+            let (guest, cost) =
+                measure((PAGES as usize) << 16, Cost::default(), || Guest::load(&module, &limits));
+            if guest.is_err() {
+                refused.push((family.name, module.len()));
+                continue;
+            }
             let (_, after) = measure((PAGES as usize) << 16, cost, || drop(guest));
             let _ = after;
             let size = module.len() as f64;
-            if size < 1200.0 { base = base.max(cost.peak as f64); }
+            if size < 1200.0 {
+                base = base.max(cost.peak as f64);
+            }
             let need = (cost.peak as f64 - 12000.0 - held_factor * size) / size.min(body as f64);
-            if need > most { most = need; at = module.len(); }
+            if need > most {
+                most = need;
+                at = module.len();
+            }
         }
         line += &format!("base {base:6} temp {most:5.1} at {at}");
-        if most > worst.0 { worst = (most, family.name, at) }
+        if most > worst.0 {
+            worst = (most, family.name, at)
+        }
         println!("{line}");
     }
     println!("{refused:?}");

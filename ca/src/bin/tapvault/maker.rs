@@ -155,6 +155,9 @@ pub struct SignTrustlet {
     /// Fuel of one call.
     #[arg(long, default_value_t = 2_000_000)]
     fuel: u64,
+    /// Lets it take the place of a damaged record on a device; sign so only the newest version.
+    #[arg(long)]
+    recover: bool,
     /// Where the signed manifest goes.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -234,6 +237,7 @@ pub fn provider(command_line: Provider, output: &Output) -> Result<(), Failure> 
                 services: arguments.services,
                 store: arguments.store,
                 peers: arguments.peers,
+                recover: arguments.recover,
                 clients: clients.chain(arguments.client_group.iter().map(|id| group(*id))).collect(),
             };
             let signed = trustlet.sign(ProviderId(arguments.provider), &key, &module)?;

@@ -119,10 +119,10 @@ fn quota(supervisor: &mut impl Channel, output: &Output) -> Result<(), Failure> 
         rows.push(json!({
             "provider": entry.provider.to_string(), "guests": quota.guests, "memory_kib": quota.memory_kib,
             "store": quota.store, "messages": quota.messages, "messages_waiting": entry.messages,
-            "signatures": quota.signatures, "writes": quota.writes, "loads": quota.loads,
+            "signatures": quota.signatures, "accesses": quota.accesses, "loads": quota.loads,
         }));
         lines.push(format!(
-            "{}  {} guests, {} KiB, store {} bytes, messages {}/{}, a minute: {} signatures, {} writes, {} loads",
+            "{}  {} guests, {} KiB, store {} bytes, messages {}/{}, a minute: {} signatures, {} storage accesses, {} loads",
             entry.provider,
             quota.guests,
             quota.memory_kib,
@@ -130,7 +130,7 @@ fn quota(supervisor: &mut impl Channel, output: &Output) -> Result<(), Failure> 
             entry.messages,
             quota.messages,
             quota.signatures,
-            quota.writes,
+            quota.accesses,
             quota.loads
         ));
     }

@@ -4,13 +4,10 @@ mod local;
 mod network;
 mod store;
 
-use crate::Log;
-use heapless::Vec;
+use crate::{Log, registry::Registry};
 use tapvault_proto::{
     Error,
-    id::Address,
     service::{Rights, Service},
-    supervisor::MAX_PEERS,
     trustlet::{
         Owner, clock::ClockService, element::ElementService, element::MAX_APDU, log::LogService,
         network::NetworkService, random::RandomService, store::StoreService,
@@ -18,7 +15,7 @@ use tapvault_proto::{
     wire::Bytes,
 };
 use tapvault_tee::Tee;
-use teei_hypervisor::its;
+use teei_hypervisor::{its, manifest::Manifest};
 
 /// One trustlet's call, on its way through the TVM. Each service's trait is implemented for it.
 pub struct Homes<'a, T> {
@@ -26,14 +23,14 @@ pub struct Homes<'a, T> {
     pub tee: &'a mut T,
     /// The provider's log.
     pub log: &'a mut Log,
+    /// The provider's trustlets and their data.
+    pub registry: &'a mut Registry,
     /// Who calls.
     pub owner: &'a Owner,
-    /// Whom its manifest lets it write to.
-    pub peers: &'a Vec<Address, MAX_PEERS>,
+    /// What its provider signed.
+    pub manifest: &'a Manifest,
     /// Its place in the registry.
     pub place: usize,
-    /// Bytes it may store.
-    pub store: u16,
     /// A command for the secure element: the call is answered when its frames are back.
     pub wish: &'a mut Option<Bytes<MAX_APDU>>,
 }

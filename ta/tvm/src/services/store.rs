@@ -1,7 +1,7 @@
 //! A trustlet's own storage.
 
 use super::Homes;
-use crate::registry::{Data, Item, MAX_STORE, data, put_data};
+use crate::registry::{Data, Item, MAX_STORE};
 use tapvault_proto::{
     Error,
     trustlet::{
@@ -14,7 +14,7 @@ use tapvault_tee::Tee;
 
 impl<T: Tee> Homes<'_, T> {
     fn data(&mut self) -> Result<Data, Error> {
-        data(self.tee, self.place, self.owner.generation)
+        self.registry.data(self.tee, self.place)
     }
 }
 
@@ -43,12 +43,13 @@ impl<T: Tee> StoreService for Homes<'_, T> {
         if let Some(value) = value {
             append(&mut new, &Item { key, value })?;
         }
-        let quota = u32::from(self.store).min(MAX_STORE as u32);
+        let quota = u32::from(self.manifest.store).min(MAX_STORE as u32);
         let used = u32::try_from(new.len()).map_err(|_| Error::Internal)?;
         if used > quota && new.len() > old.items.len() {
             return Err(Error::ProviderQuota);
         }
-        put_data(self.tee, self.place, &Data { generation: old.generation, items: new })?;
+        let data = Data { generation: old.generation, items: new };
+        self.registry.put_data(self.tee, self.place, &data)?;
         Ok(PutReply { used, quota })
     }
 }
