@@ -219,15 +219,17 @@ fn audit_log() -> Outcome<()> {
     };
     let nonce = "5a".repeat(32);
     let export = run(&["--group", "990", "--json", "tee", "audit", "--nonce", &nonce])?;
-    let verified = tapvault::maker::audit::verify(export.as_bytes(), None)?;
+    let verified = tapvault::maker::audit::verify(export.as_bytes(), &nonce, None)?;
     ensure(verified.entries > 2, || format!("{verified:?}"))?;
-    ensure(export.contains(&nonce), || "another nonce".into())?;
     let forged = export.replacen("\"detail\":1,", "\"detail\":2,", 1);
     ensure(forged != export, || "nothing to forge".into())?;
-    ensure(tapvault::maker::audit::verify(forged.as_bytes(), None).is_err(), || "a forgery verifies".into())?;
+    let verify = tapvault::maker::audit::verify;
+    ensure(verify(forged.as_bytes(), &nonce, None).is_err(), || "a forgery verifies".into())?;
+    let stale = verify(export.as_bytes(), &"5b".repeat(32), None);
+    ensure(stale.is_err(), || "a head for another nonce verifies".into())?;
     let path = std::env::temp_dir().join("audit.json");
     fs::write(&path, &export).map_err(say)?;
-    run(&["tee", "verify", &path.to_string_lossy()])?;
+    run(&["platform", "verify-audit", &path.to_string_lossy(), "--nonce", &nonce])?;
     for command in ["ls", "quota"] {
         let shown = run(&["--group", "990", "tee", command])?;
         ensure(shown.contains(&Bank::lab("A").id.to_string()), || format!("{command}: {shown}"))?;

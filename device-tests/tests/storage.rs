@@ -260,6 +260,26 @@ fn without_an_intact_policy_nobody_but_the_boot_service_is_let_in() {
 }
 
 #[test]
+fn damage_to_the_policy_lets_no_older_one_back_in() {
+    let phone = Phone::new();
+    let second = String::from_utf8(POLICY.to_vec()).unwrap().replace("\"version\":1", "\"version\":2");
+    let second = second.as_bytes();
+    install(&phone.sim, second, sign_policy(second)).unwrap();
+    phone.device.borrow_mut().corrupt(Service::Supervisor.uuid(), b"policy");
+    phone.restart();
+    assert_eq!(refusal(install(&phone.sim, POLICY, sign_policy(POLICY))), Some(Error::PolicyRollback));
+    install(&phone.sim, second, sign_policy(second)).unwrap();
+    phone.wallet().status().unwrap();
+
+    phone.device.borrow_mut().corrupt(Service::Supervisor.uuid(), b"policy.floor");
+    phone.restart();
+    let third = String::from_utf8(POLICY.to_vec()).unwrap().replace("\"version\":1", "\"version\":3");
+    let refused = install(&phone.sim, third.as_bytes(), sign_policy(third.as_bytes()));
+    assert_eq!(refusal(refused), Some(Error::StateCorrupt));
+    phone.wallet().status().unwrap();
+}
+
+#[test]
 fn a_caller_in_no_rule_is_refused_by_every_service() {
     let phone = Phone::new();
     for service in Service::NATIVE {

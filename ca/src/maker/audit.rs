@@ -22,12 +22,12 @@ pub struct Verified {
 }
 
 /// Verifies what `tapvault tee audit --json` printed: every entry in the chain, no gap, the chain's end as
-/// the device signed it. `key` is the device's audit key in hexadecimal; without it the file's own is
-/// believed, which proves the chain and not the device.
+/// the device signed it for this `nonce` (64 hexadecimal digits). `key` is the device's audit key, 130
+/// hexadecimal digits; without it the file's own is believed, which proves the chain and not the device.
 ///
 /// # Errors
 /// What does not fit.
-pub fn verify(export: &[u8], key: Option<&str>) -> Result<Verified, String> {
+pub fn verify(export: &[u8], nonce: &str, key: Option<&str>) -> Result<Verified, String> {
     let export: Value = serde_json::from_slice(export).map_err(|error| format!("no export: {error}"))?;
     let head = export.get("head").ok_or("no head")?;
     let entries = export.get("entries").and_then(Value::as_array).ok_or("no entries")?;
@@ -39,12 +39,18 @@ pub fn verify(export: &[u8], key: Option<&str>) -> Result<Verified, String> {
     if entries.last().map_or(last, |entry| entry.number) != last || value != bytes::<32>(head, "value")? {
         return Err("the entries do not lead to the head: something was changed, added or left out".into());
     }
+    let asked: [u8; 32] = unhex(nonce.trim()).map_err(|_| "a nonce has 64 hexadecimal digits")?;
+    if bytes::<32>(head, "nonce")? != asked {
+        return Err(
+            "the head is for another nonce: this export was made for somebody else, or earlier".into()
+        );
+    }
     let named: [u8; 65] = bytes(head, "key")?;
     let trusted = match key {
         Some(key) => unhex(key.trim()).map_err(|_| "a key has 130 hexadecimal digits")?,
         None => named,
     };
-    let signed = head_bytes(&bytes(head, "nonce")?, last, &value);
+    let signed = head_bytes(&asked, last, &value);
     if PublicKey(trusted).verifies(&signed, &bytes(head, "signature")?) {
         Ok(Verified { entries: entries.len(), last })
     } else {

@@ -30,6 +30,8 @@ pub struct Enrolment<'a> {
     pub subkey: &'a Path,
     /// OP-TEE's `sign_encrypt.py`, or a command that runs it.
     pub sign_tool: &'a Path,
+    /// The version in the signed header: OP-TEE refuses a lower one afterwards.
+    pub ta_version: u32,
     /// Where the signed TVM goes.
     pub out: &'a Path,
 }
@@ -84,6 +86,8 @@ pub fn enrol(enrolment: &Enrolment<'_>) -> Result<Value, MakerError> {
             &text(&certificate),
             "--name",
             TVM_NAME,
+            "--ta-version",
+            &enrolment.ta_version.to_string(),
             "--in",
             &text(&elf),
             "--out",

@@ -1,8 +1,8 @@
 //! One invocation of the supervisor.
 
 use crate::{
-    POLICY_OBJECT,
     log::{self, Pages},
+    policy,
 };
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
@@ -17,7 +17,6 @@ use tapvault_proto::{
     },
     trustlet::network::{PostReply, TakeReply},
     tvm::TrustletState,
-    wire::{Wire, encode_into},
 };
 use tapvault_tee::Tee;
 use tapvault_trust::{IS_LAB, PLATFORM_KEY};
@@ -77,16 +76,14 @@ impl<T: Tee> SupervisorService for Call<'_, T> {
     }
 
     fn install_policy(&mut self, request: InstallPolicyRequest) -> Result<InstallPolicyReply, Error> {
-        let policy = Policy::verify(&request.document, &request.signature, &PLATFORM_KEY)?;
-        self.registry.check_newer(&policy)?;
+        let next = Policy::verify(&request.document, &request.signature, &PLATFORM_KEY)?;
+        self.registry.check_newer(&next)?;
         // What led to a change is durable before the change.
         self.flush()?;
-        let mut stored = [0; InstallPolicyRequest::MAX];
-        let len = encode_into(&request, &mut stored)?;
-        self.tee.create(POLICY_OBJECT, stored.get(..len).ok_or(Error::Internal)?)?;
-        let version = policy.version;
-        self.directory.keep(&policy);
-        self.registry.replace_policy(policy);
+        let version = next.version;
+        policy::store(self.tee, &request, version)?;
+        self.directory.keep(&next);
+        self.registry.replace_policy(next);
         self.note((AuditEvent::Policy, Service::Supervisor.uuid(), self.caller.uuid, version));
         Ok(InstallPolicyReply { version })
     }

@@ -7,6 +7,7 @@
 
 mod call;
 mod log;
+mod policy;
 
 use call::Call;
 use heapless::Vec;
@@ -14,17 +15,14 @@ use tapvault_proto::{
     Error,
     id::{Caller, Uuid},
     service::{Rights, Service},
-    supervisor::{AuditEvent, InstallPolicyRequest, SupervisorService},
-    wire::{Wire, decode_exact},
+    supervisor::{AuditEvent, SupervisorService},
 };
-use tapvault_tee::{StorageError, Tee, TrustedApp};
-use tapvault_trust::{BOOT_SERVICE, PLATFORM_KEY};
-use teei_hypervisor::{audit::Audit, directory::Directory, policy::Policy, registry::Registry};
+use tapvault_tee::{Tee, TrustedApp};
+use tapvault_trust::BOOT_SERVICE;
+use teei_hypervisor::{audit::Audit, directory::Directory, registry::Registry};
 
 /// Most sessions with the supervisor itself: the services, TVMs, the boot service, platform tools.
 const MAX_LINKS: usize = 24;
-/// Name of the object that holds the policy in force: an encoded [`InstallPolicyRequest`].
-const POLICY_OBJECT: &[u8] = b"policy";
 
 /// A session with the supervisor.
 struct Link {
@@ -46,7 +44,7 @@ pub struct Supervisor {
 impl Supervisor {
     fn registry<T: Tee>(&mut self, tee: &mut T) -> Result<&mut Registry, Error> {
         if self.registry.is_none() {
-            let policy = stored_policy(tee)?;
+            let policy = policy::stored(tee)?;
             let mut epoch = [0; 8];
             tee.random(&mut epoch);
             let registry = Registry::new(u64::from_be_bytes(epoch), BOOT_SERVICE, policy);
@@ -56,27 +54,6 @@ impl Supervisor {
         }
         self.registry.as_mut().ok_or(Error::Internal)
     }
-}
-
-/// The stored policy, checked again as if it had just come in; without an intact one the empty policy,
-/// under which nobody but the boot service is admitted.
-fn stored_policy<T: Tee>(tee: &mut T) -> Result<Policy, Error> {
-    let mut object = match tee.open(POLICY_OBJECT) {
-        Ok(object) => object,
-        Err(StorageError::NotFound | StorageError::Corrupt) => return Ok(Policy::default()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut stored = [0; InstallPolicyRequest::MAX];
-    let len = match tee.read(&mut object, &mut stored) {
-        Ok(len) => len,
-        Err(StorageError::Corrupt) => return Ok(Policy::default()),
-        Err(error) => return Err(error.into()),
-    };
-    let intact = stored.get(..len).and_then(|bytes| decode_exact::<InstallPolicyRequest>(bytes).ok());
-    let verify = |stored: InstallPolicyRequest| {
-        Policy::verify(&stored.document, &stored.signature, &PLATFORM_KEY).ok()
-    };
-    Ok(intact.and_then(verify).unwrap_or_default())
 }
 
 impl<T: Tee> TrustedApp<T> for Supervisor {

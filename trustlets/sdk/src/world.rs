@@ -94,7 +94,7 @@ pub trait World {
     /// new one. What has to change together belongs into one value. Service `store`.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] beyond the manifest's quota; else what the service gave.
+    /// [`Error::ProviderQuota`] beyond the manifest's bytes; else what the service gave.
     fn save<T: Wire>(&mut self, key: &[u8], value: &T) -> Result<(), Error> {
         const { assert!(T::MAX <= MAX_VALUE, "the value is longer than the store takes") };
         let mut encoded = [0; MAX_VALUE];

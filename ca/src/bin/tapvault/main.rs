@@ -55,7 +55,7 @@ enum Command {
     #[command(subcommand)]
     Card(cards::Command),
     #[cfg(feature = "optee")]
-    /// Sets, verifies and changes the wallet PIN; confirms a transfer.
+    /// Sets, verifies and changes the wallet PIN.
     #[command(subcommand)]
     Pin(pins::Command),
     #[cfg(feature = "optee")]
@@ -108,10 +108,9 @@ fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<()
     match command {
         Command::Status => {
             let Status { cards, lab } = Wallet::new(tee).status()?;
-            let keys = if lab { "the LAB's, which everybody has: no security" } else { "the product's own" };
             output.show(
                 &serde_json::json!({ "protocol": tapvault_proto::PROTOCOL_VERSION, "cards": cards, "lab": lab }),
-                &format!("trusted apps: ready\nkeys:         {keys}\ncards:        {cards}"),
+                &format!("trusted apps: ready\nkeys:         {}\ncards:        {cards}", output::keys(lab)),
             );
             Ok(())
         }

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tapvault::maker::{
-    MakerError,
+    MakerError, audit,
     document::{Trustlet, command, to_file},
     enrol::{Enrolment, digest, enrol},
     identity::{dashed, group, tvm, user},
@@ -19,6 +19,7 @@ use tapvault_proto::{
     id::{Address, ProviderId, TrustletName},
     service::Service,
 };
+use teei_hypervisor::{manifest::Signer, signature::PublicKey};
 
 /// The maker's side. These keys stay with the maker: whoever signs native code can halt OP-TEE.
 #[derive(Subcommand)]
@@ -52,6 +53,9 @@ file is not there; it signs trusted apps of this provider only, and never leaves
         /// OP-TEE's sign_encrypt.py, or a command that runs it.
         #[arg(long, value_name = "PROGRAM")]
         sign_tool: PathBuf,
+        /// Version in the signed header; a device refuses a lower one once it ran this.
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        ta_version: u32,
         /// Folder for the signed TVM.
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
@@ -66,6 +70,18 @@ file is not there; it signs trusted apps of this provider only, and never leaves
     ImageDigest {
         /// The TVM's image as built.
         image: PathBuf,
+    },
+    /// Checks an exported audit log without the device: chain, numbers, nonce, and the head's signature.
+    VerifyAudit {
+        /// What `tapvault tee audit --json` printed.
+        file: PathBuf,
+        /// The nonce that the export was asked with, 64 hexadecimal digits.
+        #[arg(long, value_name = "HEX64")]
+        nonce: String,
+        /// The device's audit key, 130 hexadecimal digits; without it the file's own is believed, which
+        /// proves the chain and not the device.
+        #[arg(long, value_name = "HEX130")]
+        key: Option<String>,
     },
 }
 
@@ -125,7 +141,7 @@ pub struct SignTrustlet {
     /// Its version, from 1.
     #[arg(long)]
     version: u32,
-    /// The module.
+    /// The module, 1 to 65536 bytes.
     #[arg(long, value_name = "WASM")]
     module: PathBuf,
     /// Services it wants: pin, card, random, clock, log, store, network, element.
@@ -134,25 +150,25 @@ pub struct SignTrustlet {
     /// Bytes it stores.
     #[arg(long, default_value_t = 0)]
     store: u16,
-    /// Trustlets of other providers it exchanges messages with: PROVIDER/NAME.
+    /// Trustlets of other providers it exchanges messages with: PROVIDER/NAME, four at most.
     #[arg(long, value_delimiter = ',', value_parser = address)]
     peers: Vec<Address>,
-    /// User ids that may open it.
+    /// User ids that may open it; four clients at most.
     #[arg(long, value_delimiter = ',', value_name = "UID")]
     client_user: Vec<u32>,
     /// Group ids that may open it.
     #[arg(long, value_delimiter = ',', value_name = "GID")]
     client_group: Vec<u32>,
-    /// Pages of memory, 64 KiB each.
+    /// Pages of memory, 64 KiB each: 1 to 16.
     #[arg(long, default_value_t = 2)]
     pages: u8,
-    /// Value stack in bytes.
+    /// Value stack in bytes: 1024 to 65536.
     #[arg(long, default_value_t = 8192)]
     stack: u32,
-    /// Nesting of calls.
+    /// Nesting of calls: 1 to 256.
     #[arg(long, default_value_t = 64)]
     depth: u16,
-    /// Fuel of one call.
+    /// Fuel of one call, about one for each instruction of Wasm.
     #[arg(long, default_value_t = 2_000_000)]
     fuel: u64,
     /// Lets it take the place of a damaged record on a device; sign so only the newest version.
@@ -177,6 +193,7 @@ pub fn platform(command: Platform, output: &Output) -> Result<(), Failure> {
             platform_key,
             subkey,
             sign_tool,
+            ta_version,
             out,
         } => {
             let text = read_text(&public)?;
@@ -191,6 +208,7 @@ pub fn platform(command: Platform, output: &Output) -> Result<(), Failure> {
                 platform_key: &platform_key,
                 subkey: &subkey,
                 sign_tool: &sign_tool,
+                ta_version,
                 out: &out,
             })?;
             let uuid = dashed(tvm(provider));
@@ -203,6 +221,14 @@ pub fn platform(command: Platform, output: &Output) -> Result<(), Failure> {
         Platform::ImageDigest { image } => {
             let digest = digest(&image)?;
             output.show(&json!({ "digest": digest }), &digest);
+        }
+        Platform::VerifyAudit { file, nonce, key } => {
+            let bytes = fs::read(&file).map_err(|error| MakerError::File(file, error))?;
+            let verified = audit::verify(&bytes, &nonce, key.as_deref()).map_err(Failure::Content)?;
+            output.show(
+                &json!({ "verified": verified.entries, "last": verified.last, "device": key.is_some() }),
+                &format!("{} entries verify, up to number {}", verified.entries, verified.last),
+            );
         }
     }
     Ok(())
@@ -240,7 +266,12 @@ pub fn provider(command_line: Provider, output: &Output) -> Result<(), Failure> 
                 recover: arguments.recover,
                 clients: clients.chain(arguments.client_group.iter().map(|id| group(*id))).collect(),
             };
-            let signed = trustlet.sign(ProviderId(arguments.provider), &key, &module)?;
+            let provider = ProviderId(arguments.provider);
+            let signed = trustlet.sign(provider, &key, &module)?;
+            let signer = Signer { provider, key: PublicKey(key.public()) };
+            signer.manifest(&signed.document, &signed.signature).map_err(|_| {
+                MakerError::Value("a device would refuse this manifest: --help has the limits".into())
+            })?;
             write(&arguments.out, &signed, output)?;
         }
         Provider::SignCommand { key, provider, name, sequence, action, out } => {

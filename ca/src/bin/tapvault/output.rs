@@ -36,6 +36,12 @@ impl Output {
     }
 }
 
+/// Whose keys the trusted apps were built with, for people.
+#[cfg(feature = "optee")]
+pub const fn keys(lab: bool) -> &'static str {
+    if lab { "the LAB's, which everybody has: no security" } else { "the product's own" }
+}
+
 /// Why the command failed.
 #[derive(Debug)]
 pub enum Failure {

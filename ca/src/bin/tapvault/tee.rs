@@ -3,7 +3,6 @@
 use crate::output::{Failure, Output, hex, id};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf};
 use tapvault::{Channel, ClientError, Transport, maker::identity::dashed, transport::call};
 use tapvault_proto::{
     document::unhex,
@@ -28,10 +27,12 @@ pub enum Command {
     },
     /// Shows what each provider may, and what it uses.
     Quota,
-    /// Makes the audit log durable and prints it; `verify` checks what this printed with --json.
+    /// Makes the audit log durable and prints it; `platform verify-audit` checks what this printed with --json.
     #[command(after_help = "Example:
-  tapvault --group 990 tee audit --json --nonce $(openssl rand -hex 32) > audit.json
-  tapvault --group 990 tee verify audit.json --key KEY        (any machine; KEY as printed when the device was made)")]
+  nonce=$(openssl rand -hex 32)
+  tapvault --group 990 tee audit --json --nonce $nonce > audit.json
+  tapvault platform verify-audit audit.json --nonce $nonce --key KEY        (any machine)
+KEY is head.key of an export taken while the device was still in the maker's hands.")]
     Audit {
         /// Number of the first entry.
         #[arg(long, default_value_t = 1)]
@@ -44,31 +45,19 @@ pub enum Command {
         )]
         nonce: String,
     },
-    /// Checks an exported audit log: chain, numbers, and the head's signature.
-    Verify {
-        /// What `tee audit --json` printed.
-        file: PathBuf,
-        /// The device's audit key, 130 hexadecimal digits; without it, whatever key the file names.
-        #[arg(long, value_name = "HEX130")]
-        key: Option<String>,
-    },
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// The supervisor's refusal, or what does not verify.
+/// The supervisor's refusal.
 pub fn run<T: Transport>(command: Command, transport: &T, output: &Output) -> Result<(), Failure> {
-    if let Command::Verify { file, key } = &command {
-        return verify(file, key.as_deref(), output);
-    }
     let mut supervisor = transport.connect(Service::Supervisor)?;
     match command {
         Command::Ls => list(&mut supervisor, output),
         Command::Show { provider } => show(&mut supervisor, ProviderId(provider), output),
         Command::Quota => quota(&mut supervisor, output),
         Command::Audit { from, nonce } => audit(&mut supervisor, from, &nonce, output),
-        Command::Verify { .. } => Ok(()),
     }
 }
 
@@ -143,13 +132,17 @@ fn audit(supervisor: &mut impl Channel, from: u32, nonce: &str, output: &Output)
         unhex(nonce).map_err(|_| Failure::Content("a nonce has 64 hexadecimal digits".into()))?;
     call(supervisor, &AuditFlushRequest {})?;
     let head = call(supervisor, &AuditHeadRequest { nonce })?;
+    // What was recorded since the head was signed belongs to the next export.
     let (mut entries, mut next, mut before) = (Vec::new(), from, None);
     loop {
         let page = call(supervisor, &AuditExportRequest { from: next })?;
         before.get_or_insert(page.before);
-        let Some(last) = page.entries.last() else { break };
-        next = last.number.saturating_add(1);
-        entries.extend(page.entries);
+        let Some(last) = page.entries.last().map(|entry| entry.number) else { break };
+        next = last.saturating_add(1);
+        entries.extend(page.entries.into_iter().filter(|entry| entry.number <= head.last));
+        if last >= head.last {
+            break;
+        }
     }
     let lines: Vec<_> = entries.iter().map(line).collect();
     let rows: Vec<_> = entries.iter().map(to_json).collect();
@@ -184,14 +177,4 @@ fn to_json(entry: &AuditEntry) -> Value {
         "event": entry.event as u8, "name": format!("{:?}", entry.event).to_lowercase(),
         "target": entry.target.to_string(), "subject": entry.subject.to_string(), "detail": entry.detail,
     })
-}
-
-fn verify(file: &PathBuf, key: Option<&str>, output: &Output) -> Result<(), Failure> {
-    let bytes = fs::read(file).map_err(|error| Failure::Io(file.display().to_string(), error))?;
-    let verified = tapvault::maker::audit::verify(&bytes, key).map_err(Failure::Content)?;
-    output.show(
-        &json!({ "verified": verified.entries, "last": verified.last }),
-        &format!("{} entries verify, up to number {}", verified.entries, verified.last),
-    );
-    Ok(())
 }

@@ -18,7 +18,7 @@ use tapvault_proto::{
 #[command(after_help = "Example:
   tapvault trustlet --provider 67381d66… install hello.manifest.json
   tapvault trustlet --provider 67381d66… command activate.json
-  tapvault trustlet --provider 67381d66… call hello --module hello.wasm --text world
+  tapvault trustlet --provider 67381d66… call hello --module hello.wasm --hex 0003416461
   tapvault trustlet --provider 67381d66… log")]
 pub struct Arguments {
     /// The provider's id, 32 hexadecimal digits.
@@ -82,8 +82,12 @@ pub fn run<T: Transport>(arguments: Arguments, transport: &T, output: &Output) -
                     "guests": status.guests, "memory": status.memory, "lab": status.lab,
                 }),
                 &format!(
-                    "provider:  {}\ntrustlets: {}\nguests:    {} with {} bytes",
-                    status.provider, status.trustlets, status.guests, status.memory
+                    "keys:      {}\nprovider:  {}\ntrustlets: {}\nguests:    {} with {} bytes",
+                    crate::output::keys(status.lab),
+                    status.provider,
+                    status.trustlets,
+                    status.guests,
+                    status.memory
                 ),
             );
         }
