@@ -253,7 +253,7 @@ fn read_place<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {
             // As long as a trustlet: it is overwritten in place.
             bytes.fill(0);
             bytes.iter_mut().zip(DAMAGED).for_each(|(slot, byte)| *slot = byte);
-            drop(tee.create(&object, &bytes)?);
+            tee.create(&object, &bytes)?;
             return Ok(Place::Damaged);
         }
         Err(error) => return Err(error.into()),

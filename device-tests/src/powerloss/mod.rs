@@ -2,6 +2,8 @@
 //! every phase. Each boot checks what the last cut left, then walks into the next one. What it knows
 //! about the past lies in /work, on the host, which does not lose power.
 
+mod trustlets;
+
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Lab, say},
@@ -24,7 +26,7 @@ const MOST_POINTS: u32 = 200;
 type Device = Wallet<Optee>;
 
 /// What can be interrupted.
-pub const PHASES: [&str; 5] = ["issue", "reissue", "verify", "change", "prepare"];
+pub const PHASES: [&str; 7] = ["issue", "reissue", "verify", "change", "prepare", "debit", "life"];
 
 /// Facts that survive the machine, by name.
 struct Journal(BTreeMap<String, String>);
@@ -140,6 +142,7 @@ fn ready(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device, phase: &str)
             }
             journal.set(&[("atc", last.to_string())])
         }
+        "debit" | "life" => trustlets::ready(journal, phase),
         _ => Ok(()),
     }
 }
@@ -183,7 +186,7 @@ fn interrupted(
             arm(line)?;
             wallet.prepare_tap(card, false).map(|_| ()).map_err(say)
         }
-        _ => Err(format!("no phase {phase}")),
+        _ => trustlets::interrupted(journal, phase, line),
     }
 }
 
@@ -221,6 +224,7 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
                 format!("counter {next} after {last}")
             })?;
         }
+        "debit" | "life" => trustlets::check(journal, &phase, finished)?,
         _ => {}
     }
     pin_is_known(journal, lab, wallet, finished)?;
