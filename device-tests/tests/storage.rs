@@ -271,12 +271,20 @@ fn damage_to_the_policy_lets_no_older_one_back_in() {
     install(&phone.sim, second, sign_policy(second)).unwrap();
     phone.wallet().status().unwrap();
 
+    // The floor alone: the policy in force knows as much.
     phone.device.borrow_mut().corrupt(Service::Supervisor.uuid(), b"policy.floor");
     phone.restart();
     let third = String::from_utf8(POLICY.to_vec()).unwrap().replace("\"version\":1", "\"version\":3");
-    let refused = install(&phone.sim, third.as_bytes(), sign_policy(third.as_bytes()));
-    assert_eq!(refusal(refused), Some(Error::StateCorrupt));
-    phone.wallet().status().unwrap();
+    let third = third.as_bytes();
+    install(&phone.sim, third, sign_policy(third)).unwrap();
+
+    for object in [b"policy".as_slice(), b"policy.floor"] {
+        phone.device.borrow_mut().corrupt(Service::Supervisor.uuid(), object);
+    }
+    for _ in 0..2 {
+        phone.restart();
+        assert_eq!(refusal(install(&phone.sim, POLICY, sign_policy(POLICY))), Some(Error::StateCorrupt));
+    }
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl<T: Tee> SupervisorService for Call<'_, T> {
         // What led to a change is durable before the change.
         self.flush()?;
         let version = next.version;
-        policy::store(self.tee, &request, version)?;
+        policy::store(self.tee, &request, version, self.registry.policy().version)?;
         self.directory.keep(&next);
         self.registry.replace_policy(next);
         self.note((AuditEvent::Policy, Service::Supervisor.uuid(), self.caller.uuid, version));

@@ -13,6 +13,8 @@ use teei_hypervisor::policy::Policy;
 const POLICY_OBJECT: &[u8] = b"policy";
 /// Version of the newest policy ever stored, so that damage to the policy does not let an older one back in.
 const FLOOR_OBJECT: &[u8] = b"policy.floor";
+/// In place of a floor that was found damaged.
+const UNKNOWN: [u8; 4] = [0xFF; 4];
 
 /// The stored policy, checked again as if it had just come in; without an intact one the empty policy,
 /// under which nobody but the boot service is admitted.
@@ -35,14 +37,20 @@ pub fn stored<T: Tee>(tee: &mut T) -> Result<Policy, Error> {
     Ok(intact.and_then(verify).unwrap_or_default())
 }
 
-/// Stores a policy that was verified. The floor comes first: a power cut in between leaves the policy in
-/// force as it was, and this one welcome.
+/// Stores a policy that was verified and is newer than version `in_force`. The floor comes first: a power cut
+/// in between leaves the policy in force as it was, and this one welcome.
 ///
 /// # Errors
-/// [`Error::PolicyRollback`] under the floor, [`Error::StateCorrupt`] when the floor is damaged: nobody can
-/// tell then which policy is old. Else the storage's.
-pub fn store<T: Tee>(tee: &mut T, request: &InstallPolicyRequest, version: u32) -> Result<(), Error> {
-    if version < floor(tee)? {
+/// [`Error::PolicyRollback`] under the floor; [`Error::StateCorrupt`] when floor and policy are damaged, from
+/// then on: nobody can tell which policy is old. Else the storage's.
+pub fn store<T: Tee>(
+    tee: &mut T,
+    request: &InstallPolicyRequest,
+    version: u32,
+    in_force: u32,
+) -> Result<(), Error> {
+    // Under an intact policy the floor says nothing that its version does not.
+    if in_force == 0 && version < floor(tee)? {
         return Err(Error::PolicyRollback);
     }
     let mut stored = [0; InstallPolicyRequest::MAX];
@@ -54,11 +62,18 @@ pub fn store<T: Tee>(tee: &mut T, request: &InstallPolicyRequest, version: u32) 
 
 fn floor<T: Tee>(tee: &mut T) -> Result<u32, Error> {
     let mut floor = [0; 4];
-    let mut object = match tee.open(FLOOR_OBJECT) {
-        Ok(object) => object,
-        Err(StorageError::NotFound) => return Ok(0),
-        Err(error) => return Err(error.into()),
+    let read = match tee.open(FLOOR_OBJECT) {
+        Ok(mut object) => tee.read(&mut object, &mut floor),
+        Err(error) => Err(error),
     };
-    let whole = tee.read(&mut object, &mut floor)? == floor.len();
-    whole.then(|| u32::from_be_bytes(floor)).ok_or(Error::StateCorrupt)
+    match read {
+        Ok(4) if floor != UNKNOWN => Ok(u32::from_be_bytes(floor)),
+        Err(StorageError::NotFound) => Ok(0),
+        Ok(_) | Err(StorageError::Corrupt) => {
+            // OP-TEE deletes what does not verify: without the mark the next call would find nothing.
+            tee.create(FLOOR_OBJECT, &UNKNOWN)?;
+            Err(Error::StateCorrupt)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
