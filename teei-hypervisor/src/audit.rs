@@ -113,7 +113,8 @@ impl Audit {
     pub fn export(&mut self, medium: &mut impl Medium, from: u32) -> Result<AuditExportReply, Error> {
         let last = self.last_page(medium)?;
         let end = last.next_number();
-        let oldest = (end.saturating_sub(1) / page_len()).saturating_sub(PAGES - 1) * page_len() + 1;
+        // The first of the last page, and so many pages before it.
+        let oldest = (end.saturating_sub(2) / page_len()).saturating_sub(PAGES - 1) * page_len() + 1;
         let from = from.max(oldest);
         if from >= end {
             return Ok(AuditExportReply { oldest, before: last.value()?, entries: Vec::new() });

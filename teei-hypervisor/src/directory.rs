@@ -57,7 +57,8 @@ impl Directory {
     /// for it is dropped.
     ///
     /// # Errors
-    /// [`Error::ProviderQuota`] beyond [`MAX_TRUSTLETS`] trustlets, or eight peers, of one provider.
+    /// [`Error::ProviderQuota`] beyond [`MAX_TRUSTLETS`] trustlets, or eight peers, of one provider; what was
+    /// known of the trustlet still is.
     pub fn register(
         &mut self,
         address: Address,
@@ -65,18 +66,21 @@ impl Directory {
         version: u32,
         peers: Vec<Address, MAX_PEERS>,
     ) -> Result<(), Error> {
+        let provider = address.provider;
+        let others = |of: &&Address| of.provider == provider && **of != address;
+        let known = self.known.iter().map(|known| &known.address).filter(others).count();
+        let links = self.links.iter().map(|link| &link.from).filter(others).count();
+        let removed = state == TrustletState::Removed;
+        if !removed && (known >= MAX_TRUSTLETS || links + peers.len() > MAX_LINKS_OF_PROVIDER) {
+            return Err(Error::ProviderQuota);
+        }
         if state != TrustletState::Active {
             self.waiting.retain(|waiting| waiting.to != address);
         }
         self.known.retain(|known| known.address != address);
         self.links.retain(|link| link.from != address);
-        if state == TrustletState::Removed {
+        if removed {
             return Ok(());
-        }
-        let provider = address.provider;
-        let links = self.links.iter().filter(|link| link.from.provider == provider).count();
-        if self.trustlets(provider).is_full() || links + peers.len() > MAX_LINKS_OF_PROVIDER {
-            return Err(Error::ProviderQuota);
         }
         for to in peers {
             let from = address.clone();

@@ -51,7 +51,7 @@ pub enum Target {
 
 /// One rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-// Each rule is turned into its short form at once: sixteen of the long one, copied from function to
+// Each rule is turned into its short form at once: two dozen of the long one, copied from function to
 // function, would fill a trusted app's stack.
 #[serde(try_from = "RuleText<'_>")]
 pub struct Rule {

@@ -4,13 +4,11 @@
 //! grows their lists by doubling: a stack that only rises costs forty-eight bytes for every byte of the
 //! module, a `br_table` sixty-three. Here are bounds for both, and for how much is translated at once.
 
-use super::check::{hold, invalid, within};
+use super::check::{MAX_BODY, hold, invalid, within};
 use alloc::vec::Vec;
 use tapvault_proto::Error;
 use wasmparser::{BlockType, FunctionBody, Operator};
 
-/// Bytes of one function.
-pub const MAX_BODY: usize = 16 * 1024;
 /// Locals of one function, its parameters left out.
 const MAX_LOCALS: u64 = 256;
 /// Nesting of blocks in one function.

@@ -31,11 +31,13 @@ thread_local! {
 }
 
 /// Counts what `act` takes off the heap. A block of `linear` bytes is the linear memory and is left out.
-pub fn measure<R>(linear: usize, before: Cost, act: impl FnOnce() -> R) -> (R, Cost) {
+pub fn measure<R>(linear: usize, act: impl FnOnce() -> R) -> (R, Cost) {
     LINEAR.set(linear);
-    COST.set(Some(before));
+    COST.set(Some(Cost::default()));
     let result = act();
-    (result, COST.take().unwrap_or_default())
+    let cost = COST.take().unwrap_or_default();
+    LINEAR.set(usize::MAX);
+    (result, cost)
 }
 
 /// Runs `act` in a heap of `len` bytes; `Err` with the size of the first block it had no room for. As in
@@ -94,27 +96,7 @@ fn with_header(layout: Layout) -> Layout {
     Layout::from_size_align(layout.size() + front, front).unwrap_or(layout)
 }
 
-thread_local! { pub static TRACE: Cell<bool> = const { Cell::new(false) }; }
 fn count(layout: Layout, taken: bool) {
-    if TRACE.get() && layout.size() >= 500 {
-        TRACE.set(false);
-        eprintln!("{} {} {:?}", if taken { "+" } else { "-" }, layout.size(), COST.get());
-        if layout.size() > 4000 && taken {
-            let c = COST.take();
-            eprintln!(
-                "{}",
-                std::backtrace::Backtrace::force_capture()
-                    .to_string()
-                    .lines()
-                    .filter(|l| l.contains("wasmi"))
-                    .take(12)
-                    .collect::<Vec<_>>()
-                    .join("\n")
-            );
-            COST.set(c);
-        }
-        TRACE.set(true);
-    }
     let bytes = with_header(layout).pad_to_align().size();
     if layout.size() == LINEAR.get() {
         return;
@@ -155,8 +137,9 @@ unsafe impl GlobalAlloc for Allocator {
             let Some(arena) = arena.as_mut().filter(|arena| arena.holds(block)) else { return false };
             // SAFETY: `alloc` made it of the same layout, `align` bytes before `block`.
             unsafe {
-                let start = NonNull::new(block.sub(whole.align()));
-                start.map(|start| arena.heap.deallocate(start, whole));
+                if let Some(start) = NonNull::new(block.sub(whole.align())) {
+                    arena.heap.deallocate(start, whole);
+                }
             }
             true
         });
