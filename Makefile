@@ -1,6 +1,6 @@
 # The front door. `make help` lists what there is; every script in qemu-optee/ has --help.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check host-test qemu-test tutorial bench tas shell
+.PHONY: help demo test check host-test qemu-test tutorial fuzz bench tas shell
 # Options of `make tas`, handed on to ta/tas.
 export TA_DEV_KIT_DIR TA_SIGN_KEY TA_VERSION
 
@@ -23,6 +23,9 @@ qemu-test: ## tests on real OP-TEE: ours, xtest, power loss at every point
 
 tutorial: ## does what docs/first-trustlet.md says, on real OP-TEE
 	@tools/first-trustlet
+
+fuzz: ## fuzzes manifests, messages and modules, a minute each
+	@tools/fuzz
 
 bench: ## measures on real OP-TEE in instructions; target/bench/results.json
 	@qemu-optee/bench

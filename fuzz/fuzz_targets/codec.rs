@@ -1,0 +1,92 @@
+//! Whatever a message decodes from, it encodes to; and nothing makes the decoder panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tapvault_proto::{
+    Error, card,
+    document::{PackageHeader, SealedPackage},
+    emv::apdu::Command,
+    id, pin, profile, service, supervisor,
+    trustlet::{self, Forwarded, clock, element, keys, log, network, random, store},
+    tvm,
+    wire::{Wire, decode_exact, encode_into},
+};
+
+/// Decodes all of `bytes`, or refuses.
+fn round<T: Wire>(bytes: &[u8]) {
+    match decode_exact::<T>(bytes) {
+        Ok(value) => {
+            let mut out = vec![0; T::MAX];
+            let len = encode_into(&value, &mut out).expect("room for the longest");
+            assert_eq!(&out[..len], bytes, "another encoding of {}", std::any::type_name::<T>());
+            // A byte less of room is refused.
+            if let Some(short) = len.checked_sub(1) {
+                assert_eq!(encode_into(&value, &mut out[..short]), Err(Error::ShortBuffer));
+            }
+        }
+        Err(error) => assert!(matches!(error, Error::BadParameters | Error::PinFormat), "{error:?}"),
+    }
+}
+
+/// Every message of a module, the first byte choosing one.
+macro_rules! messages {
+    ($($module:ident::{$($name:ident),* $(,)?}),* $(,)?) => {
+        const ROUNDS: &[fn(&[u8])] = &[
+            $($(round::<$module::$name>,)*)*
+            round::<Forwarded<clock::NowRequest>>,
+            round::<Forwarded<element::TransmitRequest>>,
+            round::<Forwarded<log::WriteRequest>>,
+            round::<Forwarded<network::PostRequest>>,
+            round::<Forwarded<network::TakeRequest>>,
+            round::<Forwarded<random::DrawRequest>>,
+            round::<Forwarded<store::GetRequest>>,
+            round::<Forwarded<store::PutRequest>>,
+            round::<Forwarded<keys::OpenKey>>,
+            round::<Forwarded<keys::DeriveKey>>,
+            round::<Forwarded<keys::Sign>>,
+            round::<Forwarded<keys::Mac>>,
+            round::<Forwarded<keys::Encrypt>>,
+            round::<Forwarded<keys::Decrypt>>,
+            round::<Forwarded<keys::CloseKey>>,
+            round::<Forwarded<keys::CloseKeys>>,
+            round::<Forwarded<pin::TakeConfirmation>>,
+        ];
+    };
+}
+
+messages! {
+    card::{CardState, StatusRequest, StatusReply, ChallengeRequest, ChallengeReply, InstallRequest, InstallReply, ListRequest, CardEntry, ListReply, ShowRequest, ShowReply, StaticAnswersRequest, TapPrepareRequest, TapPrepareReply, TapGpoRequest, TapGpoReply},
+    pin::{TicketPurpose, PinState, Verdict, VerificationMethod, ProviderCertificate, EnrolmentTicket, StatusRequest, StatusReply, PinStateRequest, PinStateReply, ChallengeRequest, ChallengeReply, BeginSetRequest, BeginVerifyRequest, Transfer, BeginConfirmRequest, TakeConfirmation, TakeConfirmationReply, BeginChangeRequest, EntryReply, SubmitInsecureRequest, SubmitReply, FinishRequest, FinishReply, TakeVerificationRequest, TakeVerificationReply, Pin},
+    profile::{Suite, CardProfile},
+    supervisor::{StatusRequest, StatusReply, AdmitRequest, AdmitReply, ReleaseRequest, ReleaseReply, InstallPolicyRequest, InstallPolicyReply, SessionsRequest, SessionCount, SessionsReply, Quota, ProviderRequest, ProviderReply, RegisterRequest, RegisterReply, PostRequest, TakeRequest, ProvidersRequest, ProviderEntry, ProvidersReply, TrustletsRequest, TrustletInfo, TrustletsReply, AuditEvent, AuditEntry, AuditFlushRequest, AuditFlushReply, AuditExportRequest, AuditExportReply, AuditHeadRequest, AuditHeadReply},
+    tvm::{TrustletState, StatusRequest, StatusReply, InstallRequest, InstallReply, CommandRequest, CommandReply, ListRequest, TrustletEntry, ListReply, ReadLogRequest, LogLine, ReadLogReply, ElementChallengeRequest, ElementChallengeReply, ElementKeys, InstallElementRequest, InstallElementReply, OpenRequest, OpenReply, LoadRequest, LoadReply, StartRequest, StartReply, CallRequest, ResumeRequest, CancelRequest, CancelReply, Progress},
+    clock::{NowRequest, NowReply},
+    element::{TransmitRequest, TransmitReply},
+    keys::{KeyAlgorithm, KeyHandle, OpenKey, DeriveKey, OpenKeyReply, Sign, SignReply, Mac, MacReply, Encrypt, EncryptReply, Decrypt, DecryptReply, CloseKey, CloseKeyReply, CloseKeys},
+    log::{WriteRequest, WriteReply},
+    network::{PostRequest, PostReply, TakeRequest, Mail, TakeReply},
+    random::{DrawRequest, DrawReply},
+    store::{GetRequest, GetReply, PutRequest, PutReply},
+    id::{Address, CardId, Party, ProviderId, TrustletName, Uuid},
+    service::{Rights, Service},
+    trustlet::{Owner},
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((choice, message)) = bytes.split_first() else { return };
+    // One more for the text of a card's package.
+    match ROUNDS.get(usize::from(*choice)) {
+        Some(round) => round(message),
+        None => document(message),
+    }
+});
+
+/// A card's package is read as JSON, written, and read again as the same.
+fn document(json: &[u8]) {
+    let _ = Command::parse(json);
+    let Ok(package) = SealedPackage::parse(json) else { return };
+    let written = package.to_json().expect("bounded by its type");
+    assert_eq!(SealedPackage::parse(&written).as_ref(), Ok(&package));
+    let PackageHeader { card, provider, .. } = package.header;
+    assert_eq!(package.header.info().get(56..), Some([card.0, provider.0].concat().as_slice()));
+}
