@@ -24,7 +24,7 @@ qemu-test: ## tests on real OP-TEE: ours, xtest, power loss at every point
 tutorial: ## does what docs/first-trustlet.md says, on real OP-TEE
 	@tools/first-trustlet
 
-fuzz: ## fuzzes manifests, messages and modules, a minute each
+fuzz: ## fuzzes what comes from outside: documents, messages, frames, modules; a minute each
 	@tools/fuzz
 
 bench: ## measures on real OP-TEE in instructions; target/bench/results.json

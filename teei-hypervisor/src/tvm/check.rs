@@ -7,8 +7,9 @@
 
 use super::body::{self, Arities};
 use crate::manifest::Limits;
+use alloc::vec::Vec;
 use tapvault_proto::{Error, trustlet::abi};
-use wasmparser::{FuncType, Parser, Payload, TypeRef, ValType};
+use wasmparser::{BinaryReader, Parser, Payload, TypeRef};
 
 const MAX_TYPES: u32 = 128;
 const MAX_FUNCTIONS: u32 = 1024;
@@ -17,8 +18,12 @@ const MAX_EXPORTS: u32 = 16;
 const MAX_SEGMENTS: u32 = 64;
 /// Entries of the one table, and of all its segments.
 const MAX_TABLE: u64 = 256;
-/// Parameters of one function, and results of one.
-const MAX_VALUES: usize = 32;
+/// Parameters of one function.
+const MAX_VALUES: u8 = 32;
+/// As encoded (WebAssembly 1.0, 5.3).
+const FUNCTION_TYPE: u8 = 0x60;
+const I32: u8 = 0x7F;
+const I64: u8 = 0x7E;
 
 /// Bytes of one function.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -57,11 +62,8 @@ pub fn module(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(invalid)? {
             Payload::Version { encoding: wasmparser::Encoding::Module, .. } | Payload::End(_) => {}
-            Payload::TypeSection(types) => {
-                within(u64::from(types.count()), u64::from(MAX_TYPES))?;
-                for kind in types.into_iter_err_on_gc_types() {
-                    arities.types.push(values(&kind.map_err(invalid)?)?);
-                }
+            Payload::TypeSection(section) => {
+                arities.types = types(bytes.get(section.range()).ok_or(Error::ModuleInvalid)?)?;
             }
             Payload::ImportSection(imports) => {
                 within(u64::from(imports.count()), 1)?;
@@ -118,13 +120,28 @@ pub fn module(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
     hold(memories == 1)
 }
 
-/// How many values a function type takes and leaves.
-fn values(kind: &FuncType) -> Result<(u8, u8), Error> {
-    let plain = |value: &ValType| matches!(value, ValType::I32 | ValType::I64);
-    hold(kind.params().len() <= MAX_VALUES && kind.results().len() <= 1)?;
-    hold(kind.params().iter().chain(kind.results()).all(plain))?;
-    let count = |values: &[ValType]| u8::try_from(values.len()).map_err(|_| Error::ModuleInvalid);
-    Ok((count(kind.params())?, count(kind.results())?))
+/// How many values each function type takes and leaves. Read here: for a group of types, which no trustlet
+/// has, wasmparser takes as much memory as its count promises.
+fn types(section: &[u8]) -> Result<Vec<(u8, u8)>, Error> {
+    let mut reader = BinaryReader::new(section, 0);
+    let count = reader.read_var_u32().map_err(invalid)?;
+    within(u64::from(count), u64::from(MAX_TYPES))?;
+    let mut types = Vec::new();
+    for _ in 0..count {
+        hold(reader.read_u8().map_err(invalid)? == FUNCTION_TYPE)?;
+        types.push((values(&mut reader, MAX_VALUES)?, values(&mut reader, 1)?));
+    }
+    hold(reader.eof()).map(|()| types)
+}
+
+/// Reads a list of integer types and returns its length.
+fn values(reader: &mut BinaryReader<'_>, most: u8) -> Result<u8, Error> {
+    let count = u8::try_from(reader.read_var_u32().map_err(invalid)?).map_err(|_| Error::ModuleInvalid)?;
+    within(count.into(), most.into())?;
+    for _ in 0..count {
+        hold(matches!(reader.read_u8().map_err(invalid)?, I32 | I64))?;
+    }
+    Ok(count)
 }
 
 pub(super) fn within(value: u64, most: u64) -> Result<(), Error> {

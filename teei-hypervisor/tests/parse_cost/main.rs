@@ -207,3 +207,37 @@ fn what_costs_out_of_proportion_is_refused() {
         "drop ".repeat(100)
     ));
 }
+
+#[test]
+fn what_a_count_promises_is_not_taken_before_it_is_there() {
+    // Each section's first bytes: so many of something, and nothing behind it.
+    let most: &[u8] = &[0x80, 0x80, 0x04];
+    for (section, head) in [
+        // Types: a group of types, parameters, results.
+        (1, &[1, 0x4E][..]),
+        (1, &[1, 0x60]),
+        (1, &[1, 0x60, 0]),
+        (1, &[]),
+        (2, &[]),
+        (3, &[]),
+        (4, &[]),
+        (5, &[]),
+        (6, &[]),
+        (7, &[]),
+        // Elements: items of a segment.
+        (9, &[1, 0, 0x41, 0, 0x0B]),
+        (9, &[]),
+        (10, &[]),
+        (11, &[1, 0, 0x41, 0, 0x0B]),
+        (11, &[]),
+        (12, &[]),
+        (13, &[]),
+    ] {
+        let content = [head, most, &[0; 8]].concat();
+        let len = u8::try_from(content.len()).unwrap();
+        let module = [&b"\0asm\x01\0\0\0"[..], &[section, len], &content].concat();
+        let (outcome, cost) = measure(LINEAR, || Guest::load(&module, &LEAST).map(|_| ()));
+        assert_eq!(outcome, Err(Error::ModuleInvalid), "section {section}, {head:02X?}");
+        assert!(cost.peak < 16 * 1024, "section {section}, {head:02X?}: {cost:?}");
+    }
+}
