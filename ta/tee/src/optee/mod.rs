@@ -158,7 +158,6 @@ impl Tee for OpteeTee {
                 Err(peer_error(error.raw_code()))
             }
         };
-        drop(params);
         // What passes here may be a trustlet's secret.
         let (to, from) = exchange.bytes().split_at_mut(HALF);
         to.get_mut(..request.len()).unwrap_or_default().zeroize();
