@@ -40,7 +40,8 @@ enum Command {
         manifest: PathBuf,
     },
     /// Carries out what `tapvault provider sign-command` wrote.
-    Command {
+    #[command(name = "command")]
+    Obey {
         /// The signed command.
         command: PathBuf,
     },
@@ -123,7 +124,7 @@ pub fn run<T: Transport>(arguments: Arguments, transport: &T, output: &Output) -
                 &format!("installed version {version}: {now}"),
             );
         }
-        Command::Command { command } => {
+        Command::Obey { command } => {
             let now = state(tvm.command(&signed(&command)?)?);
             output.show(&json!({ "state": now }), &format!("the trustlet is {now}"));
         }
@@ -166,7 +167,7 @@ const fn state(state: TrustletState) -> &'static str {
 
 fn bytes(text: &str) -> Result<Message, String> {
     let wrong = || "an even number of hexadecimal digits".to_owned();
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return Err(wrong());
     }
     let byte = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
