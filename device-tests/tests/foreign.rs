@@ -1,4 +1,4 @@
-//! The card at the terminal, recomputed by a library nobody here wrote: crates.io `emv`, from the
+//! The card at the terminal, recomputed by a library nobody here wrote: the crate `emv`, from the
 //! issuer's master key down to the ARPC.
 
 mod common;
