@@ -3,7 +3,7 @@
 use crate::{
     MAX_GUESTS, Tvm, element,
     registry::Registry,
-    running::{Running, memory_of},
+    running::{Running, Shared, memory_of},
 };
 use heapless::Vec;
 use tapvault_proto::{
@@ -87,20 +87,25 @@ impl<T: Tee> Call<'_, T> {
         }
     }
 
+    /// Bytes that all guests hold.
+    fn memory(&self) -> usize {
+        self.app.running.iter().map(|running| running.bytes).sum()
+    }
+
     /// Runs the session's guest; one that failed is ended at once, memory and all.
     fn drive(
         &mut self,
-        act: impl FnOnce(&mut Running<T>, &mut Self) -> Result<Progress, Error>,
+        act: impl FnOnce(&mut Running<T>, &mut T, Shared<'_>) -> Result<Progress, Error>,
     ) -> Result<Progress, Error> {
+        let Tvm { running: guests, rates, log, registry: Some(registry), .. } = &mut *self.app else {
+            return Err(Error::NotReady);
+        };
         let session = self.session;
-        let index = self.app.running.iter().position(|running| running.session == session);
-        let mut running = self.app.running.swap_remove(index.ok_or(Error::NotReady)?);
-        let outcome = act(&mut running, self);
+        let index = guests.iter().position(|running| running.session == session).ok_or(Error::NotReady)?;
+        let running = guests.get_mut(index).ok_or(Error::Internal)?;
+        let outcome = act(running, self.tee, (rates, log, registry));
         if running.has_failed() {
-            running.end(self.tee);
-        } else {
-            // Taken out above, so there is room.
-            let _ = self.app.running.push(running);
+            guests.swap_remove(index).end(self.tee);
         }
         outcome
     }
@@ -110,7 +115,7 @@ impl<T: Tee> TvmService for Call<'_, T> {
     fn status(&mut self, _: StatusRequest) -> Result<StatusReply, Error> {
         let provider = self.signer()?.provider;
         let trustlets = self.app.registry(self.tee)?.count();
-        let memory: usize = self.app.running.iter().map(|running| running.bytes).sum();
+        let memory = self.memory();
         Ok(StatusReply {
             protocol: PROTOCOL_VERSION,
             provider,
@@ -204,9 +209,8 @@ impl<T: Tee> TvmService for Call<'_, T> {
         }
         self.check_limits(&manifest, &policy)?;
         let quota = policy.quota;
-        let memory: usize = self.app.running.iter().map(|running| running.bytes).sum();
         let fits = self.app.running.len() < usize::from(quota.guests).min(MAX_GUESTS)
-            && memory + memory_of(&manifest) <= usize::from(quota.memory_kib) * 1024;
+            && self.memory() + memory_of(&manifest) <= usize::from(quota.memory_kib) * 1024;
         if !fits {
             return Err(Error::ProviderQuota);
         }
@@ -246,21 +250,11 @@ impl<T: Tee> TvmService for Call<'_, T> {
         if self.app.running.iter().any(in_call) {
             return Err(Error::Busy);
         }
-        self.drive(|running, call| {
-            let Tvm { rates, log, registry: Some(registry), .. } = &mut *call.app else {
-                return Err(Error::NotReady);
-            };
-            running.call(call.tee, (rates, log, registry), &from, &request.message)
-        })
+        self.drive(|running, tee, shared| running.call(tee, shared, &from, &request.message))
     }
 
     fn resume(&mut self, request: ResumeRequest) -> Result<Progress, Error> {
-        self.drive(|running, call| {
-            let Tvm { rates, log, registry: Some(registry), .. } = &mut *call.app else {
-                return Err(Error::NotReady);
-            };
-            running.resume(call.tee, (rates, log, registry), request.frame)
-        })
+        self.drive(|running, tee, shared| running.resume(tee, shared, request.frame))
     }
 
     fn cancel(&mut self, _: CancelRequest) -> Result<CancelReply, Error> {
