@@ -126,6 +126,17 @@ pub struct Sender<'a> {
     pub now: u64,
 }
 
+/// The service that has this number for trustlets.
+fn numbered(service: u32) -> Option<Service> {
+    Service::FOR_TRUSTLETS.into_iter().find(|candidate| *candidate as u32 == service)
+}
+
+/// Whether a trustlet's call of a service and method, in its own numbers, may take long.
+#[must_use]
+pub fn is_heavy(service: u32, method: u32) -> bool {
+    numbered(service).is_some_and(|service| weight(service, method) != Weight::Light)
+}
+
 /// Makes a trustlet's call of a service and method, in its own numbers.
 ///
 /// # Errors
@@ -139,8 +150,7 @@ pub fn call(
     body: &[u8],
     reply: &mut [u8],
 ) -> Result<usize, Error> {
-    let known = |candidate: &Service| *candidate as u32 == service;
-    let service = Service::FOR_TRUSTLETS.into_iter().find(known).ok_or(Error::UnknownMethod)?;
+    let service = numbered(service).ok_or(Error::UnknownMethod)?;
     let info = service.methods().iter().find(|info| info.id == method).ok_or(Error::UnknownMethod)?;
     // A client's or a peer's method is none of a trustlet's, whatever rights its TVM has.
     if info.right != Rights::TRUSTLET {

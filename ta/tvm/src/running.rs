@@ -19,7 +19,7 @@ use tapvault_proto::{
 };
 use tapvault_tee::Tee;
 use teei_hypervisor::{
-    its::{self, Grant, MAX_EXCHANGE, Sender, Weight, call_fuel},
+    its::{self, Grant, MAX_EXCHANGE, Sender, call_fuel},
     manifest::Manifest,
     tvm::{
         check::reserve,
@@ -260,7 +260,7 @@ impl<T: Tee> Running<T> {
         let fuel = call_fuel(call.service) + carried as u64;
         T::within(memory, || guest.answer(call, answer, fuel))?;
         // Answered or refused: a refusal may have read storage, too.
-        Ok(is_heavy(call).then_some(Progress::Yielded))
+        Ok(its::is_heavy(call.service, call.method).then_some(Progress::Yielded))
     }
 
     /// Ends the guest: handles first, then its memory.
@@ -271,11 +271,4 @@ impl<T: Tee> Running<T> {
             let _ = tee.call(&close);
         }
     }
-}
-
-/// Whether a call may take long.
-fn is_heavy(call: &ServiceCall) -> bool {
-    let mut services = Service::FOR_TRUSTLETS.into_iter();
-    let service = services.find(|service| *service as u32 == call.service);
-    service.is_some_and(|service| its::weight(service, call.method) != Weight::Light)
 }
