@@ -10,6 +10,7 @@ pub mod hostile;
 pub mod lab;
 #[cfg(feature = "optee")]
 pub mod powerloss;
+pub mod random;
 #[cfg(feature = "optee")]
 #[allow(unsafe_code, reason = "calls libteec in ways that the client library never would")]
 pub mod raw;

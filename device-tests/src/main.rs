@@ -15,11 +15,12 @@ use tapvault_device_tests::{
     Outcome, admission, bench, ensure, hostile,
     lab::say,
     powerloss,
+    random::Random,
     raw::As,
     scenarios,
     trustlets::{
         self,
-        bank::{Bank, named},
+        bank::{Bank, answer, draft, named},
         modules,
     },
 };
@@ -27,7 +28,7 @@ use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, 
 
 const HELP: &str =
     "guest-tests [TEST]: without a name (as root) runs every test as its user; with one runs it here.
-Also: without PREFIX (all but those), bench, ram, tvms, interference, attack NAME, busy, powerloss, hold, die, list.";
+Also: without PREFIX (all but those), bench, ram, tvms, costs, waits, attack NAME, busy, powerloss, hold, die, list.";
 const SWITCH: &str = "/run/tapvault/powercut";
 
 struct Test {
@@ -53,6 +54,7 @@ fn tests() -> Vec<Test> {
         "wallet",
         Box::new(admission::a_subkey_signs_no_other_banks_tvm),
     );
+    add("a_guest_that_tries_everything_leaves_nothing_behind", "root", Box::new(anything));
     add("a_tvm_dies_alone", "root", Box::new(|| death("tvm-death", "wallet", "die-as-tvm")));
     add("the_platform_reads_and_verifies_the_audit_log", "tvboot", Box::new(audit_log));
     for scenario in scenarios::all::<Optee>() {
@@ -94,10 +96,13 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(),
         Some("ram") => bench::ram(),
         Some("tvms") => bench::tvms(),
-        Some("interference") => bench::interference(),
+        Some("costs") => bench::costs(),
+        Some("waits") => bench::waits(),
         Some("attack") => bench::attack(&std::env::args().nth(2).unwrap_or_default()),
         Some("busy") => bench::busy(),
         Some("powerloss") => powerloss::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("anything") => anything_of(&std::env::args().nth(2).unwrap_or_default()),
+        Some("sessions") => sessions(),
         Some("hold") => admission::hold(),
         Some("walk") => admission::walk(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("die") => die(),
@@ -188,6 +193,53 @@ fn death_beside() -> Outcome<(u32, Origin)> {
     std::io::stdin().read_line(&mut line).map_err(say)?;
     let code = u32::from_str_radix(line.trim(), 16).map_err(|error| format!("{line}: {error}"))?;
     Ok((code, Origin::Tee))
+}
+
+/// Ten thousand calls of bank J's guest, between two counts of everything that could be left behind.
+fn anything() -> Outcome<()> {
+    // The TVM's own sessions with trusted apps, which stay, are there from the first call on.
+    let capacity = as_user("wallet", "anything 0")?;
+    let sessions = as_user("tvboot", "sessions")?;
+    println!("{}", as_user("wallet", "anything 10000")?.trim());
+    let after = (as_user("wallet", "anything 0")?, as_user("tvboot", "sessions")?);
+    ensure(after == (capacity.clone(), sessions.clone()), || {
+        format!("before {capacity} {sessions}, after {after:?}")
+    })
+}
+
+/// So many calls of bank J's guest; without any, how many guests and keys the bank can have. Its neighbour
+/// keeps what it had, in storage and in memory.
+fn anything_of(actions: &str) -> Outcome<()> {
+    let actions: usize = actions.parse().map_err(say)?;
+    let (tee, bank) = (Optee::connect(Login::User).map_err(say)?, Bank::lab("J"));
+    if actions == 0 {
+        trustlets::anything::open_peers(&mut trustlets::anything::start(&tee, &bank)?)?;
+        println!("{:?}", trustlets::anything::capacity(&tee, &bank)?);
+        return Ok(());
+    }
+    let neighbour = Bank::lab("F");
+    let mut wanted = draft("beside", &[Service::Store]);
+    wanted.store = 100;
+    let stored = modules::caller(Service::Store as u32, 2, b"\x00\x01k\x01\x00\x01v");
+    ensure(answer(&mut neighbour.run(&tee, wanted.clone(), &stored)?)?.is_ok(), || "not stored".into())?;
+    let reads = modules::caller(Service::Store as u32, 1, b"\x00\x01k");
+    let mut beside = neighbour.run(&tee, wanted, &reads)?;
+    let before = answer(&mut beside)?;
+    ensure(before == Ok(b"\x01\x00\x01v".to_vec()), || format!("{before:?}"))?;
+    let mut guest = trustlets::anything::start(&tee, &bank)?;
+    let (answered, refused) =
+        trustlets::anything::act(&mut guest, &mut Random::of_environment(), actions, || {})?;
+    println!("{answered} answered, {refused} refused");
+    let after = answer(&mut beside)?;
+    ensure(after == before, || format!("a neighbour's data: {after:?}"))
+}
+
+/// The supervisor's count of sessions with bank J's TVM and of all.
+fn sessions() -> Outcome<()> {
+    let tee = Optee::connect(Login::Group(990)).map_err(say)?;
+    let mut supervisor = tee.connect(Service::Supervisor).map_err(say)?;
+    println!("{:?}", trustlets::anything::sessions(&mut supervisor, &[&Bank::lab("J")])?);
+    Ok(())
 }
 
 /// Has bank C's TVM write while the disk fails; prints the code that comes back.

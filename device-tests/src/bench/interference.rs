@@ -1,10 +1,10 @@
 //! What a hostile bank costs another: bank A taps and calls its trustlet while bank C attacks.
 //!
 //! Cost is the victim's own processor time per call, against the same call beside an ordinary process as
-//! busy as the attacker. Wait is how often the attacker entered a trusted app between the victim's call
-//! and its answer.
+//! busy as the attacker; it is counted in instructions, so on one core. How long the victim waits is counted
+//! in entries of the attackers, on two cores (`waits`).
 
-use super::{Outcome, Row, card::gpo_request, say, trace};
+use super::{Outcome, Row, card::gpo_request, say};
 use crate::{
     lab::Lab,
     raw::thread_time,
@@ -23,23 +23,20 @@ use tapvault::{
 use tapvault_proto::{card::TapPrepareRequest, id::CardId, service::Service};
 
 /// Every attack by name.
-const ATTACKS: [&str; 7] = ["spin", "storm", "trap", "load", "sign", "write", "open"];
+pub const ATTACKS: [&str; 7] = ["spin", "storm", "trap", "load", "sign", "write", "open"];
 /// Calls of a measurement; the median counts.
 const CALLS: usize = 200;
-/// Calls over which waiting is counted.
-const WAITS: usize = 60;
-/// `OPTEE_SMC_CALL_RETURN_FROM_RPC`: going on with a call, not a new one (optee_smc.h).
-const GOES_ON: &str = "(32000003";
 
 /// Bank A's sessions.
-struct Victim {
+pub struct Victim {
     card: CardId,
     channel: OpteeChannel,
     trustlet: Trustlet<OpteeChannel>,
 }
 
 impl Victim {
-    fn new() -> Outcome<Self> {
+    /// Opens them.
+    pub fn new() -> Outcome<Self> {
         let tee = Optee::connect(Login::User).map_err(say)?;
         let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
         let card = Lab::new()?.provision(&mut wallet)?;
@@ -48,17 +45,20 @@ impl Victim {
         Ok(Self { card, channel, trustlet })
     }
 
-    fn tap(&mut self) -> Outcome<()> {
+    /// A tap; touches no storage.
+    pub fn tap(&mut self) -> Outcome<()> {
         let reply = call(&mut self.channel, &gpo_request(self.card)).map_err(say)?;
         if reply.response.ends_with(&[0x90, 0]) { Ok(()) } else { Err(format!("{:02X?}", reply.response)) }
     }
 
-    fn ready(&mut self) -> Outcome<()> {
+    /// What comes before a tap; writes to storage.
+    pub fn ready(&mut self) -> Outcome<()> {
         let prepare = TapPrepareRequest { card: self.card, verified: false };
         call(&mut self.channel, &prepare).map(|_| ()).map_err(say)
     }
 
-    fn call(&mut self) -> Outcome<()> {
+    /// A call of the trustlet, which does nothing.
+    pub fn call(&mut self) -> Outcome<()> {
         let reply = self.trustlet.call(b"").map_err(say)?;
         if reply == [7] { Ok(()) } else { Err(format!("{reply:02X?}")) }
     }
@@ -80,39 +80,25 @@ impl Victim {
             costs[CALLS / 2]
         }))
     }
-
-    /// Most entries of these processes into trusted apps during one tap.
-    fn waits(&mut self, attackers: &[Other]) -> Outcome<u64> {
-        let mut most = 0;
-        for _ in 0..WAITS {
-            self.ready()?;
-            let lines = trace::record(|| self.tap())?;
-            let mine = format!("-{}", std::process::id());
-            let theirs: Vec<_> = attackers.iter().map(|attacker| format!("-{}", attacker.0.id())).collect();
-            let from = |line: &&String, process: &str| {
-                line.split_whitespace().next().is_some_and(|task| task.ends_with(process))
-            };
-            let start = lines.iter().position(|line| from(&line, &mine)).unwrap_or(0);
-            let end = lines.iter().rposition(|line| from(&line, &mine)).unwrap_or(0);
-            let between = lines.get(start..end).unwrap_or_default().iter();
-            let an_attacker = |line: &&String| theirs.iter().any(|process| from(line, process));
-            let entered = between.filter(|line| an_attacker(line) && !line.contains(GOES_ON)).count();
-            most = most.max(entered as u64);
-        }
-        Ok(most)
-    }
 }
 
 /// A process of this program, killed when dropped.
-struct Other(Child);
+pub struct Other(Child);
 
 impl Other {
-    fn start(arguments: &[&str]) -> Outcome<Self> {
+    /// Starts it.
+    pub fn start(arguments: &[&str]) -> Outcome<Self> {
         let this = std::env::current_exe().map_err(say)?;
         Command::new(this).args(arguments).spawn().map(Self).map_err(say)
     }
 
-    fn lives(&mut self) -> Outcome<()> {
+    /// Its only thread, by number.
+    pub fn thread(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Fails when it ended.
+    pub fn lives(&mut self) -> Outcome<()> {
         match self.0.try_wait().map_err(say)? {
             None => Ok(()),
             Some(status) => Err(format!("the attacker gave up: {status}")),
@@ -127,18 +113,18 @@ impl Drop for Other {
     }
 }
 
-/// Measures every attack; prints the rows.
+/// Measures what a call costs under every attack; prints the row.
 ///
 /// # Errors
 /// Above all when a call of the victim fails.
-pub fn run() -> Outcome<()> {
+pub fn costs() -> Outcome<()> {
     let mut victim = Victim::new()?;
     victim.costs()?;
     let baseline = {
         let _busy = Other::start(&["busy"])?;
         victim.costs()?
     };
-    let (mut ratio, mut wait) = ((0, String::new()), (0, String::new()));
+    let mut ratio = (0, String::new());
     let each = ATTACKS.iter().map(std::slice::from_ref).chain([ATTACKS.as_slice()]);
     for attacks in each {
         let attack = attacks.join("+");
@@ -150,19 +136,13 @@ pub fn run() -> Outcome<()> {
             let hundredths = cost * 100 / base.max(1);
             ratio = ratio.max((hundredths, format!("{attack}, {what}: {cost} to {base} ns")));
         }
-        let waited = victim.waits(&attackers)?;
-        wait = wait.max((waited, format!("{attack}, {} attacking sessions", attacks.len())));
         attackers.iter_mut().try_for_each(Other::lives)?;
-        println!(
-            "# {attack}: tap {} ns, trustlet call {} ns, beside a busy process {baseline:?}; {waited} entries",
-            costs[0], costs[1]
-        );
+        let [tap, call] = costs;
+        println!("# {attack}: tap {tap} ns, trustlet call {call} ns, beside a busy process {baseline:?}");
     }
-    let times = format!("worst of {} attacks and all at once", ATTACKS.len());
-    let note = format!("median of {CALLS} calls, {times}: {}", ratio.1);
+    let note =
+        format!("median of {CALLS} calls, worst of {} attacks and all at once: {}", ATTACKS.len(), ratio.1);
     Row("victim_cost_ratio_max", ratio.0, "hundredths", note).print();
-    let note = format!("{WAITS} taps, {times}: {}", wait.1);
-    Row("victim_wait_max", wait.0, "count", note).print();
     Ok(())
 }
 

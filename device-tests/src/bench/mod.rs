@@ -6,17 +6,21 @@
 mod card;
 mod interference;
 mod ram;
+mod trace;
 mod trustlets;
+mod waits;
 
-pub use interference::{attack, busy, run as interference};
+pub use interference::{attack, busy, costs};
 pub use ram::{run as ram, tvms};
+pub use waits::waits;
 
 use crate::{
     Outcome,
     raw::{As, Client, METHOD_SHAPE, OPEN_SHAPE, Session},
 };
-use std::{fs, time::Instant};
+use std::time::Instant;
 use tapvault_proto::service::Service;
+use trace::Act;
 
 /// `cb3e5ba0-adf1-11e0-998b-0002a5d5c51b`: OP-TEE's own crypto test, a trusted app in C.
 const C_TA: [u8; 16] = *b"\xcb\x3e\x5b\xa0\xad\xf1\x11\xe0\x99\x8b\x00\x02\xa5\xd5\xc5\x1b";
@@ -62,30 +66,8 @@ fn say<E: std::fmt::Display>(error: E) -> String {
 
 /// Entries into the secure world while `act` runs, tee-supplicant's included.
 fn switches(act: impl FnOnce() -> Outcome<()>) -> Outcome<u64> {
-    trace::record(act).map(|lines| lines.len() as u64)
-}
-
-/// The kernel's record of entries into the secure world.
-mod trace {
-    use super::{Outcome, fs, say};
-
-    const TRACING: &str = "/sys/kernel/tracing";
-
-    /// A line for every entry while `act` runs, by whomever.
-    pub fn record(act: impl FnOnce() -> Outcome<()>) -> Outcome<Vec<String>> {
-        let write = |file: &str, text: &str| {
-            let path = format!("{TRACING}/{file}");
-            fs::write(&path, text).map_err(|error| format!("{path}: {error}"))
-        };
-        write("events/optee/optee_invoke_fn_begin/enable", "1")?;
-        write("trace", "")?;
-        let done = act();
-        write("events/optee/optee_invoke_fn_begin/enable", "0")?;
-        done?;
-        let trace = fs::read_to_string(format!("{TRACING}/trace")).map_err(say)?;
-        let entry = |line: &&str| line.contains("optee_invoke_fn_begin:");
-        Ok(trace.lines().filter(entry).map(str::to_owned).collect())
-    }
+    let entries = |event: &&trace::Event| matches!(event.act, Act::Enters | Act::GoesOn);
+    trace::record(act).map(|events| events.iter().filter(entries).count() as u64)
 }
 
 /// Prints every row as a line of JSON.

@@ -9,7 +9,8 @@ use tapvault::{Transport, maker::identity};
 use tapvault_proto::{Error, id::Party, service::Service, wire::Wire};
 
 /// Length of the sender in front of a client's message.
-fn head() -> u32 {
+#[must_use]
+pub fn head() -> u32 {
     let mut bytes = [0; Party::MAX];
     let sender = Party::Client(identity::user(0));
     u32::try_from(tapvault_proto::wire::encode_into(&sender, &mut bytes).unwrap_or(0)).unwrap_or(0)

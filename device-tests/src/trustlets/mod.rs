@@ -1,5 +1,6 @@
 //! Trustlets on any device: simulated in `cargo test`, real in QEMU.
 
+pub mod anything;
 pub mod bank;
 pub mod examples;
 pub mod hostile;

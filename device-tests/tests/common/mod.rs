@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 use tapvault::{Transport, Wallet, sim::Sim, transport::call};
-use tapvault_device_tests::trustlets::bank::Bank;
+use tapvault_device_tests::trustlets::{anything, bank::Bank};
 use tapvault_proto::{
     document::unhex,
     id::{Caller, Uuid, login},
@@ -47,7 +47,7 @@ impl Phone {
         let document = Bytes::from_slice(POLICY).unwrap();
         let signature = unhex(POLICY_SIGNATURE.trim()).unwrap();
         assert_eq!(call(&mut supervisor, &InstallPolicyRequest { document, signature }).unwrap().version, 1);
-        for letter in ["A", "B", "C", "D", "E", "F", "G"] {
+        for letter in ["A", "B", "C", "D", "E", "F", "G", "J"] {
             let bank = Bank::lab(letter);
             boot.add_tvm(bank.tvm(), bank.signer());
         }
@@ -72,6 +72,12 @@ impl Phone {
     pub fn objects(&self, service: Service) -> Vec<Vec<u8>> {
         let world = self.device.borrow();
         world.objects.keys().filter(|(of, _)| *of == service.uuid()).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// The supervisor's count of sessions with the TVMs of these banks, and of all.
+    pub fn sessions(&self, banks: &[&Bank]) -> (u16, u16) {
+        let mut supervisor = self.sim.as_caller(BOOT).connect(Service::Supervisor).unwrap();
+        anything::sessions(&mut supervisor, banks).unwrap()
     }
 
     /// Storage reads and changes so far.

@@ -9,14 +9,14 @@ mod real;
 mod steps;
 
 use oracle::{Model, Quota};
-use random::Rng;
+use random::Steps;
 use real::{Real, module};
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 use steps::{Act, Draft, Op, Proof, Said};
-use tapvault_device_tests::trustlets::bank::named;
+use tapvault_device_tests::{random::Random, trustlets::bank::named};
 use tapvault_proto::{Error, id::Address};
 
 /// Seeds; each is a walk of its own on a new phone.
@@ -53,7 +53,7 @@ fn beginning(seed: u64) -> Vec<Op> {
 
 /// One walk; `steps` are those taken so far, `ends` what came of them.
 fn walk(seed: u64, steps: &mut Vec<Op>, ends: &mut Ends) {
-    let mut rng = Rng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut random = Steps(Random::new(seed));
     let mut model = Model::new(QUOTAS, module(7).len(), address);
     let mut real = Real::new();
     let mut next = beginning(seed);
@@ -69,7 +69,7 @@ fn walk(seed: u64, steps: &mut Vec<Op>, ends: &mut Ends) {
             ends.note(&expected);
             real.compare(&model);
         }
-        next = rng.next(&model);
+        next = random.next(&model);
     }
     real.close();
 }

@@ -5,26 +5,24 @@ use crate::{
     oracle::Model,
     steps::{Act, Ask, Draft, Op, Part, Proof, Session},
 };
+use tapvault_device_tests::random::Random;
 use tapvault_proto::tvm::TrustletState;
 
 /// Instead of a session's number: the newest.
 const NEWEST: usize = usize::MAX;
 
-/// Marsaglia's xorshift64*: the same walk on every machine.
-pub struct Rng(pub u64);
+/// The walk of a seed.
+pub struct Steps(pub Random);
 
-impl Rng {
+impl Steps {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % bound
+        self.0.index(bound)
     }
-    fn percent(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
+    fn percent(&mut self, percent: u64) -> bool {
+        self.0.below(100) < percent
     }
     fn pick<T: Clone>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())].clone()
+        self.0.of(of)
     }
     /// Mostly the next number; sometimes an old one, the same, or one left out.
     fn near(&mut self, last: u32) -> u32 {

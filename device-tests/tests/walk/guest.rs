@@ -1,10 +1,13 @@
 //! What guests do, in the device and in the model.
 
 use crate::{
-    state::{Answer, EVERYBODY, Guest, KEYS, Random, STORE},
+    state::{Answer, EVERYBODY, Guest, KEYS, STORE},
     world::World,
 };
-use tapvault_device_tests::trustlets::{bank::result, modules::handler};
+use tapvault_device_tests::{
+    random::Random,
+    trustlets::{bank::result, hostile::head, modules::handler},
+};
 use tapvault_proto::{
     Error,
     service::Service,
@@ -18,8 +21,6 @@ use tapvault_proto::{
     wire::{Bytes, Wire, decode_exact, encode_into},
 };
 
-/// Where the message begins behind its sender.
-pub const HEAD: u32 = 21;
 /// First words of a message that is no call of a service.
 const SPIN: u32 = u32::MAX;
 pub const TRAP: u32 = u32::MAX - 1;
@@ -28,7 +29,7 @@ const REFUSE: u32 = u32::MAX - 2;
 /// Makes the call that the message spells out: six words, and the request behind them; answers with the
 /// result and the service's reply. Or does one of the things a guest should not.
 pub fn module() -> Vec<u8> {
-    let word = |index: u32| format!("(i32.load (i32.const {}))", 1024 + HEAD + 4 * index);
+    let word = |index: u32| format!("(i32.load (i32.const {}))", 1024 + head() + 4 * index);
     let arguments: String = (0..6).map(word).collect();
     let first = |value: u32| format!("(i32.eq {} (i32.const {}))", word(0), value.cast_signed());
     handler(
@@ -51,7 +52,7 @@ pub fn module() -> Vec<u8> {
 
 /// The message for a call of a service.
 pub fn message(service: Service, method: u32, request: &[u8]) -> Vec<u8> {
-    let at = 1024 + HEAD + 24;
+    let at = 1024 + head() + 24;
     let words = [service as u32, method, at, u32::try_from(request.len()).unwrap(), 1028, 1000];
     words.iter().flat_map(|word| word.to_le_bytes()).chain(request.iter().copied()).collect()
 }
@@ -71,7 +72,7 @@ impl World {
         let keys: usize = self.guests(bank).map(|guest| guest.keys).sum();
         let guest = self.sessions[at].guest.as_mut().unwrap();
         let stored = self.installed.get_mut(&guest.who).unwrap();
-        let key = u8::try_from(random.below(4)).unwrap();
+        let key = random.byte() % 4;
         let label = |key: u8| Bytes::from_slice(&[key]).unwrap();
         match random.below(16) {
             0..=2 => {

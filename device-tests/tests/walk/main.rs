@@ -8,14 +8,14 @@ mod session;
 mod state;
 mod world;
 
-use state::{Random, seed};
+use tapvault_device_tests::random::Random;
 use world::World;
 
 const ACTIONS: usize = 10_000;
 
 #[test]
 fn two_banks_do_what_the_model_says_and_leave_nothing_behind() {
-    let mut random = Random(seed());
+    let mut random = Random::of_environment();
     let mut world = World::new();
     for action in 0..ACTIONS {
         world.act(&mut random).unwrap_or_else(|message| panic!("action {action}: {message}"));
@@ -28,5 +28,5 @@ fn two_banks_do_what_the_model_says_and_leave_nothing_behind() {
 
 #[test]
 fn a_guest_that_tries_everything_leaves_nothing_behind() {
-    hostile::run(&mut Random(seed()), ACTIONS);
+    hostile::run(&mut Random::of_environment(), ACTIONS);
 }

@@ -2,10 +2,11 @@
 
 use crate::{
     guest::{TRAP, check},
-    state::{Answer, GUESTS, Guest, Random, Stage, Who},
+    state::{Answer, GUESTS, Guest, Stage, Who},
     world::{Session, World, name, outcome, same},
 };
 use tapvault::transport::call;
+use tapvault_device_tests::random::Random;
 use tapvault_proto::{
     Error,
     tvm::{
@@ -41,7 +42,7 @@ impl World {
             (if let Some(Stage::Loading(loaded, _)) = &stage { *loaded } else { 0 }, random.one_in(10));
         let rest = &self.module[loaded..];
         // Most often all of it, so that some guest becomes ready.
-        let len = if random.one_in(3) { random.below(rest.len() + 1) } else { rest.len() };
+        let len = if random.one_in(3) { random.index(rest.len() + 1) } else { rest.len() };
         let mut bytes = rest[..len].to_vec();
         let damage = random.one_in(30) && !bytes.is_empty();
         if damage {

@@ -170,36 +170,3 @@ impl Guest {
         Self { who, stage: Stage::Loading(0, true), keys: 0, handles: Vec::new(), stale: Vec::new() }
     }
 }
-
-/// Numbers that look random and are the same for the same seed (SplitMix64).
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
-    }
-
-    pub fn one_in(&mut self, bound: usize) -> bool {
-        self.below(bound) == 0
-    }
-
-    pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-
-    pub fn bytes(&mut self, most: usize) -> Vec<u8> {
-        let len = self.below(most + 1);
-        (0..len).map(|_| u8::try_from(self.below(256)).unwrap()).collect()
-    }
-}
-
-/// The seed: of the environment, or always the same one; printed so that a failure can be repeated.
-pub fn seed() -> u64 {
-    let seed = std::env::var("TAPVAULT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    println!("TAPVAULT_SEED={seed}");
-    seed
-}

@@ -1,25 +1,27 @@
 //! The device and its model, side by side: every action is done to both.
 
 use crate::{
-    common::{BOOT, Phone},
-    guest::{encoded, message, module},
-    state::{
-        Answer, EVERYBODY, GUESTS, Guest, Installed, KEYS, Network, Random, SESSIONS, STORE, Stage, Who,
-    },
+    common::Phone,
+    guest::module,
+    state::{Answer, EVERYBODY, GUESTS, Guest, Installed, KEYS, Network, SESSIONS, STORE, Stage, Who},
 };
 use std::{collections::BTreeMap, fmt::Debug};
 use tapvault::{
-    Channel, ClientError, Transport,
+    ClientError, Transport,
     sim::{Sim, SimChannel},
     transport::call,
 };
-use tapvault_device_tests::trustlets::bank::{Bank, draft, named, result};
+use tapvault_device_tests::{
+    random::Random,
+    trustlets::{
+        anything,
+        bank::{Bank, draft, named},
+    },
+};
 use tapvault_proto::{
     Error,
     id::{Address, TrustletName},
     service::{Request, Service},
-    supervisor::{SessionsRequest, StatusRequest as SupervisorStatus},
-    trustlet::keys::{KeyAlgorithm, OpenKey},
     tvm::{CommandRequest, InstallRequest, ListRequest, StatusRequest, TrustletState},
     wire::Bytes,
 };
@@ -76,10 +78,10 @@ impl World {
             0 => self.restart(Some(Service::Supervisor)),
             1 => self.restart(Some(Service::Card)),
             2 => self.restart(None),
-            3 => self.restart_tvm(random.below(2)),
+            3 => self.restart_tvm(random.index(2)),
             4 => self.phone.advance(1 << random.below(40)),
             5..=30 => return self.change(random),
-            31..=45 => return self.connect(random.below(2)),
+            31..=45 => return self.connect(random.index(2)),
             _ => return self.in_session(random),
         }
         Ok(())
@@ -88,9 +90,9 @@ impl World {
     /// Most often what comes next for the session, else anything.
     fn in_session(&mut self, random: &mut Random) -> Result<(), String> {
         if self.sessions.is_empty() {
-            return self.connect(random.below(2));
+            return self.connect(random.index(2));
         }
-        let at = random.below(self.sessions.len());
+        let at = random.index(self.sessions.len());
         let next = match self.sessions[at].guest.as_ref().map(|guest| &guest.stage) {
             None => 0,
             Some(Stage::Loading(loaded, _)) if *loaded < self.module.len() => 1,
@@ -100,7 +102,7 @@ impl World {
             Some(Stage::InCall(_)) => 4,
         };
         match if random.one_in(6) { random.below(7) } else { next } {
-            0 => self.open(at, random.below(2)),
+            0 => self.open(at, random.index(2)),
             1 => self.load(at, random),
             2 => self.start(at),
             3 => self.call(at, random),
@@ -275,52 +277,23 @@ impl World {
         same("memory", self.phone.device.borrow().mapped, memory)
     }
 
+    fn sessions_with_tvms(&self, phone: &Phone) -> (u16, u16) {
+        phone.sessions(&[&self.banks[0], &self.banks[1]])
+    }
+
     /// Closes everything and counts what is left, which is nothing.
     pub fn end(mut self) {
         self.sessions.clear();
         self.compare().unwrap();
         assert_eq!(self.phone.device.borrow().mapped, 0, "memory was left behind");
-        let left = sessions(&self.phone);
-        assert_eq!(left.0, 0, "sessions were left behind");
+        assert_eq!(self.sessions_with_tvms(&self.phone).0, 0, "sessions were left behind");
         let fresh = Phone::new();
         for phone in [&fresh, &self.phone] {
-            self.banks.iter().for_each(|bank| fill(phone, bank));
+            for bank in &self.banks {
+                assert_eq!(anything::capacity(&phone.sim, bank), Ok((GUESTS, KEYS)));
+            }
         }
-        assert_eq!(sessions(&self.phone), sessions(&fresh), "trusted apps hold more than at first");
+        let at_first = self.sessions_with_tvms(&fresh);
+        assert_eq!(self.sessions_with_tvms(&self.phone), at_first, "trusted apps hold more than at first");
     }
-}
-
-/// Sessions of the wallet with the two banks' TVMs, and all that are live.
-pub fn sessions(phone: &Phone) -> (u16, u16) {
-    let mut supervisor = phone.sim.as_caller(BOOT).connect(Service::Supervisor).unwrap();
-    let mut of = |letter: &str| {
-        let target = Bank::lab(letter).tvm();
-        let callers = call(&mut supervisor, &SessionsRequest { target }).unwrap().callers;
-        callers.iter().map(|count| count.live).sum::<u16>()
-    };
-    let wallets = of("A") + of("B");
-    (wallets, call(&mut supervisor, &SupervisorStatus {}).unwrap().live_sessions)
-}
-
-/// Takes every guest and every key that a bank can have, and gives them back.
-pub fn fill(phone: &Phone, bank: &Bank) {
-    let module = &module();
-    let request = encoded(&OpenKey { label: Bytes::new(), algorithm: KeyAlgorithm::Derive });
-    let message = message(Service::Card, 0x0301, &request);
-    let mut draft = draft("ping", &[Service::Card]);
-    draft.fuel = u64::MAX;
-    bank.install(&phone.sim, draft, module).unwrap();
-    let mut guests = Vec::new();
-    for index in 0..GUESTS {
-        let mut trustlet = bank.connect(&phone.sim).unwrap().open(&named("ping"), module).unwrap();
-        for _ in 0..KEYS / GUESTS {
-            assert!(result(&trustlet.call(&message).unwrap()).unwrap().is_ok(), "guest {index} gets no key");
-        }
-        guests.push(trustlet);
-    }
-    let more = bank.connect(&phone.sim).unwrap().open(&named("ping"), module).map(|_| ());
-    assert_eq!(outcome(more), Err(Error::ProviderQuota));
-    let refused = result(&guests[0].call(&message).unwrap()).unwrap();
-    assert_eq!(refused, Err(Error::ProviderQuota));
-    guests.iter_mut().for_each(|guest| drop(guest.tvm().channel().invoke(0xFFFF, b"")));
 }

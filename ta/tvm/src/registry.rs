@@ -52,6 +52,13 @@ tapvault_proto::message! {
     }
 }
 
+/// A trustlet's store, with the object it was read from, if there is one.
+pub struct OpenStore<T: Tee> {
+    object: Option<T::Object>,
+    /// What is in it.
+    pub data: Data,
+}
+
 /// One place.
 #[allow(clippy::large_enum_variant, reason = "places lie in static memory, the heap stays small")]
 enum Place {
@@ -178,36 +185,40 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::StateCorrupt`] when it was damaged or taken away, until the trustlet is removed; storage's.
-    pub fn data<T: Tee>(&self, tee: &mut T, index: usize) -> Result<Data, Error> {
+    pub fn data<T: Tee>(&self, tee: &mut T, index: usize) -> Result<OpenStore<T>, Error> {
         let Some(Place::Held(stored)) = self.places.get(index) else { return Err(Error::UnknownTrustlet) };
         let generation = stored.record.generation;
-        let found = match tee.open(&name(b"data.", index)) {
+        let (object, found) = match tee.open(&name(b"data.", index)) {
             Ok(mut object) => {
                 let mut bytes = [0; Data::MAX];
                 let len = tee.read(&mut object, &mut bytes)?;
                 let mut reader = Reader::new(bytes.get(..len).unwrap_or_default());
                 let data = Data::decode(&mut reader).map_err(|_| Error::StateCorrupt)?;
-                Some(data).filter(|data| data.generation == generation)
+                (Some(object), Some(data).filter(|data| data.generation == generation))
             }
-            Err(StorageError::NotFound) => None,
+            Err(StorageError::NotFound) => (None, None),
             Err(error) => return Err(error.into()),
         };
-        match found {
-            Some(data) => Ok(data),
-            None if stored.has_data => Err(Error::StateCorrupt),
-            None => Ok(Data { generation, items: Bytes::new() }),
-        }
+        let data = match found {
+            Some(data) => data,
+            None if stored.has_data => return Err(Error::StateCorrupt),
+            None => Data { generation, items: Bytes::new() },
+        };
+        Ok(OpenStore { object, data })
     }
 
-    /// Stores the data of the trustlet in a place, all of it at once.
+    /// Stores what [`Self::data`] gave, with other items, all of it at once.
     ///
     /// # Errors
     /// Storage's; the old data is then intact.
-    pub fn put_data<T: Tee>(&mut self, tee: &mut T, index: usize, data: &Data) -> Result<(), Error> {
+    pub fn put_data<T: Tee>(&mut self, tee: &mut T, index: usize, store: OpenStore<T>) -> Result<(), Error> {
         // Whole, zeros included: nothing of an earlier, longer value stays behind the end.
         let mut bytes = [0; Data::MAX];
-        encode_into(data, &mut bytes)?;
-        overwrite(tee, &name(b"data.", index), &bytes)?;
+        encode_into(&store.data, &mut bytes)?;
+        match store.object {
+            Some(mut object) => tee.write(&mut object, 0, &bytes)?,
+            None => drop(tee.create(&name(b"data.", index), &bytes)?),
+        }
         let Some(Place::Held(stored)) = self.places.get(index) else { return Err(Error::UnknownTrustlet) };
         if stored.has_data {
             return Ok(());

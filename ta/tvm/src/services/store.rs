@@ -1,7 +1,7 @@
 //! A trustlet's own storage.
 
 use super::Homes;
-use crate::registry::{Data, Item, MAX_STORE};
+use crate::registry::{Item, MAX_STORE, OpenStore};
 use tapvault_proto::{
     Error,
     trustlet::{
@@ -13,15 +13,15 @@ use tapvault_proto::{
 use tapvault_tee::Tee;
 
 impl<T: Tee> Homes<'_, T> {
-    fn data(&mut self) -> Result<Data, Error> {
+    fn data(&mut self) -> Result<OpenStore<T>, Error> {
         self.registry.data(self.tee, self.place)
     }
 }
 
 impl<T: Tee> StoreService for Homes<'_, T> {
     fn get(&mut self, call: Forwarded<GetRequest>) -> Result<GetReply, Error> {
-        let data = self.data()?;
-        for item in items(&data.items) {
+        let store = self.data()?;
+        for item in items(&store.data.items) {
             let Item { key, value } = item?;
             if key == call.request.key {
                 return Ok(GetReply { value: Some(value) });
@@ -32,9 +32,9 @@ impl<T: Tee> StoreService for Homes<'_, T> {
 
     fn put(&mut self, call: Forwarded<PutRequest>) -> Result<PutReply, Error> {
         let PutRequest { key, value } = call.request;
-        let old = self.data()?;
+        let mut store = self.data()?;
         let mut new = Bytes::<MAX_STORE>::new();
-        for item in items(&old.items) {
+        for item in items(&store.data.items) {
             let item = item?;
             if item.key != key {
                 append(&mut new, &item)?;
@@ -45,11 +45,11 @@ impl<T: Tee> StoreService for Homes<'_, T> {
         }
         let quota = u32::from(self.manifest.store).min(MAX_STORE as u32);
         let used = u32::try_from(new.len()).map_err(|_| Error::Internal)?;
-        if used > quota && new.len() > old.items.len() {
+        if used > quota && new.len() > store.data.items.len() {
             return Err(Error::ProviderQuota);
         }
-        let data = Data { generation: old.generation, items: new };
-        self.registry.put_data(self.tee, self.place, &data)?;
+        store.data.items = new;
+        self.registry.put_data(self.tee, self.place, store)?;
         Ok(PutReply { used, quota })
     }
 }
