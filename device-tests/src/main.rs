@@ -211,13 +211,8 @@ fn anything() -> Outcome<()> {
 /// keeps what it had, in storage and in memory.
 fn anything_of(actions: &str) -> Outcome<()> {
     let actions: usize = actions.parse().map_err(say)?;
-    let (tee, bank) = (Optee::connect(Login::User).map_err(say)?, Bank::lab("J"));
-    if actions == 0 {
-        trustlets::anything::open_peers(&mut trustlets::anything::start(&tee, &bank)?)?;
-        println!("{:?}", trustlets::anything::capacity(&tee, &bank)?);
-        return Ok(());
-    }
-    let neighbour = Bank::lab("F");
+    let tee = Optee::connect(Login::User).map_err(say)?;
+    let (bank, neighbour) = (Bank::lab("J"), Bank::lab("F"));
     let mut wanted = draft("beside", &[Service::Store]);
     wanted.store = 100;
     let stored = modules::caller(Service::Store as u32, 2, b"\x00\x01k\x01\x00\x01v");
@@ -226,6 +221,11 @@ fn anything_of(actions: &str) -> Outcome<()> {
     let mut beside = neighbour.run(&tee, wanted, &reads)?;
     let before = answer(&mut beside)?;
     ensure(before == Ok(b"\x01\x00\x01v".to_vec()), || format!("{before:?}"))?;
+    if actions == 0 {
+        trustlets::anything::open_peers(&mut trustlets::anything::start(&tee, &bank)?)?;
+        println!("{:?}", trustlets::anything::capacity(&tee, &bank)?);
+        return Ok(());
+    }
     let mut guest = trustlets::anything::start(&tee, &bank)?;
     let (answered, refused) =
         trustlets::anything::act(&mut guest, &mut Random::of_environment(), actions, || {})?;
