@@ -204,3 +204,18 @@ pub fn thread_time() -> u64 {
     assert_eq!(done, 0, "no thread clock");
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
+
+/// Lets this thread run before any ordinary one (`SCHED_FIFO`; its children stay ordinary), or as one of them.
+///
+/// # Errors
+/// The kernel's, without `RLIMIT_RTPRIO` of 1.
+pub fn run_first(first: bool) -> std::io::Result<()> {
+    // The flag stays: taking it away needs more rights than were needed to set it.
+    let policy = if first { libc::SCHED_FIFO } else { libc::SCHED_OTHER } | libc::SCHED_RESET_ON_FORK;
+    let parameters = libc::sched_param { sched_priority: first.into() };
+    // SAFETY: `parameters` outlives the call.
+    match unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}

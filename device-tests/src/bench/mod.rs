@@ -20,7 +20,6 @@ use crate::{
 };
 use std::time::Instant;
 use tapvault_proto::service::Service;
-use trace::Act;
 
 /// `cb3e5ba0-adf1-11e0-998b-0002a5d5c51b`: OP-TEE's own crypto test, a trusted app in C.
 const C_TA: [u8; 16] = *b"\xcb\x3e\x5b\xa0\xad\xf1\x11\xe0\x99\x8b\x00\x02\xa5\xd5\xc5\x1b";
@@ -66,8 +65,7 @@ fn say<E: std::fmt::Display>(error: E) -> String {
 
 /// Entries into the secure world while `act` runs, tee-supplicant's included.
 fn switches(act: impl FnOnce() -> Outcome<()>) -> Outcome<u64> {
-    let entries = |event: &&trace::Event| matches!(event.act, Act::Enters | Act::GoesOn);
-    trace::record(act).map(|events| events.iter().filter(entries).count() as u64)
+    trace::record(&[trace::ENTRIES], act).map(|events| events.len() as u64)
 }
 
 /// Prints every row as a line of JSON.
