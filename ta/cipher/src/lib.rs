@@ -1,0 +1,22 @@
+//! DES and SM4 whose memory accesses and branches do not depend on secrets.
+//!
+//! The crates `des` and `sm4` look their S-boxes up in memory, at addresses that depend on key and text: who
+//! shares a cache with the trusted app may see which lines it touched. OP-TEE's core does the same in software
+//! for both ciphers. Here an S-box is a handful of constants, one bit of every entry each; all are read
+//! every time, and the bit that is wanted is shifted out. Shifts by a secret number of bits take the same time
+//! for all numbers on the processors this is for (`LSRV` is on Arm's list of data-independent timing, DDI 0487).
+//!
+//! Keys are wiped when dropped.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod des;
+mod mac;
+mod sm4;
+
+pub use des::{Des, Tdes};
+pub use mac::{retail_mac, sm4_mac};
+pub use sm4::Sm4;
