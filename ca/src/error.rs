@@ -44,6 +44,8 @@ pub enum ClientError {
         /// What the trusted app speaks.
         theirs: u16,
     },
+    /// No card, more than six, one twice, or a verification for a card that is not among them.
+    Field,
     /// The PIN pad gave no PIN.
     Pad(io::Error),
     /// The secure element could not be reached.
@@ -98,6 +100,9 @@ impl fmt::Display for ClientError {
                 f,
                 "the trusted app speaks protocol {theirs}, this client {}; install matching versions",
                 tapvault_proto::PROTOCOL_VERSION
+            ),
+            Self::Field => f.write_str(
+                "a terminal can be shown one to six different cards; the verified one is among them",
             ),
             Self::Element(error) => write!(f, "the secure element cannot be reached: {error}"),
             Self::Pad(error) => write!(f, "no PIN was entered: {error}"),

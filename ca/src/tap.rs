@@ -1,6 +1,6 @@
 //! One tap: the card application of the client's half.
 
-use crate::{Channel, transport::call};
+use crate::{Channel, ClientError, transport::call};
 use tapvault_proto::{
     card::TapGpoRequest,
     emv::{
@@ -11,41 +11,46 @@ use tapvault_proto::{
     wire::Bytes,
 };
 
-/// A card in the terminal's field. It answers from memory, except GET PROCESSING OPTIONS, which enters
-/// the TEE: one call over a session that is open already.
+/// Cards in the terminal's field. They answer from memory, except GET PROCESSING OPTIONS, which enters the
+/// TEE: one call over a session that is open already.
 pub struct Tap<'a, C> {
     channel: &'a mut C,
-    card: CardId,
-    answers: StaticAnswers,
+    // In order of priority, as their answers are.
+    cards: Vec<CardId>,
+    answers: Vec<StaticAnswers>,
     application: CardApplication,
-    failure: Option<crate::ClientError>,
+    failure: Option<ClientError>,
 }
 
 impl<'a, C: Channel> Tap<'a, C> {
-    pub(crate) fn new(channel: &'a mut C, card: CardId, answers: StaticAnswers) -> Self {
-        Self { channel, card, answers, application: CardApplication::new(), failure: None }
+    pub(crate) fn new(channel: &'a mut C, mut cards: Vec<(CardId, StaticAnswers)>) -> Self {
+        cards.sort_by_key(|(_, answers)| answers.priority);
+        let (cards, answers) = cards.into_iter().unzip();
+        Self { channel, cards, answers, application: CardApplication::new(), failure: None }
     }
 
     /// Answers one command APDU.
     pub fn transmit(&mut self, command: &[u8]) -> Response {
-        let Self { channel, card, answers, application, failure } = self;
-        application.transmit(answers, command, |_| match gpo(*channel, *card, answers.aid.clone(), command) {
-            Ok(response) => response,
-            Err(error) => {
+        let Self { channel, cards, answers, application, failure } = self;
+        application.transmit(answers, command, |number, _| {
+            let (Some(card), Some(answers)) = (cards.get(number), answers.get(number)) else {
+                return StatusWord::NoDiagnosis.into();
+            };
+            gpo(*channel, *card, answers.aid.clone(), command).unwrap_or_else(|error| {
                 *failure = error;
                 StatusWord::NoDiagnosis.into()
-            }
+            })
         })
     }
 
-    /// Takes the card out of the field and puts it back.
+    /// Takes the cards out of the field and puts them back.
     pub fn reset(&mut self) {
         self.application = CardApplication::new();
     }
 
     /// Why the TEE gave no answer, when it gave none: the terminal saw 6F00.
     #[must_use]
-    pub fn failure(&self) -> Option<&crate::ClientError> {
+    pub fn failure(&self) -> Option<&ClientError> {
         self.failure.as_ref()
     }
 }
@@ -55,7 +60,7 @@ fn gpo<C: Channel>(
     card: CardId,
     aid: Bytes<16>,
     command: &[u8],
-) -> Result<Response, Option<crate::ClientError>> {
+) -> Result<Response, Option<ClientError>> {
     let command = Bytes::from_slice(command).map_err(|_| None)?;
     let reply = call(channel, &TapGpoRequest { card, aid, command }).map_err(Some)?;
     Response::from_bytes(&reply.response).ok_or(None)

@@ -5,6 +5,7 @@ use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{self, CardEntry},
     document::{self, CardDisplay, MAX_PACKAGE},
+    emv::application::MAX_IN_FIELD,
     id::{Address, CardId, ProviderId},
     pin::{self, EnrolmentTicket, EntryReply, Pin, PinStateReply, Transfer, Verdict},
     service::{Request, Service},
@@ -92,6 +93,14 @@ impl<T: Transport> Wallet<T> {
         document::from_json(&reply.display).map_err(|_| ClientError::Version { theirs: 0 })
     }
 
+    /// Takes a card out of the phone, keys and all; only its bank can put it back.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn remove_card(&mut self, card: CardId) -> Result<(), ClientError> {
+        self.call(&card::RemoveRequest { card }).map(|_| ())
+    }
+
     /// Draws the challenge for an enrolment ticket.
     ///
     /// # Errors
@@ -161,15 +170,43 @@ impl<T: Transport> Wallet<T> {
         self.submit(&entry, present, Some(new))
     }
 
-    /// Makes a card ready for one tap: counters are reserved, a verification is taken when `verified`,
-    /// the answers that are the same at every tap are fetched. The tap itself enters the TEE once.
+    /// Makes a card ready for one tap: [`Wallet::prepare_taps`] with one card, with its verification when
+    /// `verified`.
     ///
     /// # Errors
-    /// The card trusted app's refusal, among them [`Error::NoVerification`].
+    /// As [`Wallet::prepare_taps`].
     pub fn prepare_tap(&mut self, card: CardId, verified: bool) -> Result<Tap<'_, T::Channel>, ClientError> {
-        let answers = self.call(&card::StaticAnswersRequest { card })?;
-        self.call(&card::TapPrepareRequest { card, verified })?;
-        Ok(Tap::new(self.channel(Service::Card)?, card, answers))
+        self.prepare_taps(&[card], verified.then_some(card))
+    }
+
+    /// Makes cards ready for one tap, from which the terminal chooses: counters are reserved, the verification
+    /// of the card `verified` is taken, the answers that are the same at every tap are fetched. The tap itself
+    /// enters the TEE once. The terminal sees the cards in order of their priority, those of the same priority
+    /// in the order given.
+    ///
+    /// # Errors
+    /// [`ClientError::Field`] for none, more than [`MAX_IN_FIELD`], or a card twice; the card trusted app's refusal,
+    /// among them [`Error::NoVerification`].
+    pub fn prepare_taps(
+        &mut self,
+        cards: &[CardId],
+        verified: Option<CardId>,
+    ) -> Result<Tap<'_, T::Channel>, ClientError> {
+        let twice =
+            cards.iter().enumerate().any(|(at, card)| cards.iter().take(at).any(|other| other == card));
+        if twice
+            || !(1..=MAX_IN_FIELD).contains(&cards.len())
+            || verified.is_some_and(|card| !cards.contains(&card))
+        {
+            return Err(ClientError::Field);
+        }
+        let mut field = Vec::new();
+        for card in cards.iter().copied() {
+            let answers = self.call(&card::StaticAnswersRequest { card })?;
+            self.call(&card::TapPrepareRequest { card, verified: verified == Some(card) })?;
+            field.push((card, answers));
+        }
+        Ok(Tap::new(self.channel(Service::Card)?, field))
     }
 
     fn submit(&mut self, entry: &EntryReply, pin: Pin, new_pin: Option<Pin>) -> Result<(), ClientError> {

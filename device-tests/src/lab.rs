@@ -2,16 +2,18 @@
 
 use crate::Outcome;
 use std::io;
-use tapvault::{PinPad, Transport, Wallet, pad::Prompt, wallet::Purpose};
+use tapvault::{Channel, PinPad, Tap, Transport, Wallet, pad::Prompt, wallet::Purpose};
 use tapvault_network::{
     bank::Provider,
+    frame::CardLink,
     issuer::{Decision, Issuer},
+    kind::CardKind,
     lab::LabBank,
     registry::{CNY, Order, draw_card_id},
     request::{AuthorisationRequest, CardAnswer},
 };
 use tapvault_proto::{
-    card::ChallengeReply,
+    card::{CardState, ChallengeReply},
     emv::{
         AID_UNIONPAY_DEBIT, PPSE,
         apdu::{Command, Response},
@@ -20,6 +22,7 @@ use tapvault_proto::{
     },
     id::{CardId, ProviderId},
     pin::{BeginChangeRequest, BeginVerifyRequest, FinishRequest, Pin, SubmitInsecureRequest, TicketPurpose},
+    profile::CardProfile,
 };
 
 /// Provider A of the lab: the first 16 bytes of SHA-256("provider A").
@@ -50,12 +53,42 @@ impl PinPad for Digits {
     }
 }
 
+/// Prepared cards in the field of the lab's terminal.
+pub struct Field<'a, 'b, C>(pub &'a mut Tap<'b, C>);
+
+impl<C: Channel> CardLink for Field<'_, '_, C> {
+    fn power_on(&mut self) -> io::Result<Vec<u8>> {
+        self.0.reset();
+        Ok(vec![0x3B, 0x80, 0x80, 0x01, 0x01])
+    }
+    fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
+        Ok(self.0.transmit(command).as_bytes().to_vec())
+    }
+}
+
+/// Takes every card out of the phone: scenarios bring their own, and a phone holds 16.
+///
+/// # Errors
+/// The client's.
+pub fn empty<T: Transport>(wallet: &mut Wallet<T>) -> Outcome<()> {
+    for entry in wallet.cards().map_err(say)? {
+        if entry.state == CardState::Active {
+            wallet.remove_card(entry.card).map_err(say)?;
+        }
+    }
+    Ok(())
+}
+
 /// The lab's bank A with its issuer.
 pub struct Lab {
     /// Decides on payments.
     pub issuer: Issuer,
     /// Seals and permits.
     pub provider: Provider,
+    /// What it issues.
+    pub kind: CardKind,
+    /// From which amount its cards want the wallet PIN.
+    pub verification_from: u64,
 }
 
 impl Lab {
@@ -65,7 +98,12 @@ impl Lab {
     /// The bank's.
     pub fn new() -> Outcome<Self> {
         let provider = Provider::lab("A").map_err(say)?;
-        Ok(Self { issuer: Issuer::in_memory(), provider })
+        Ok(Self {
+            issuer: Issuer::in_memory(),
+            provider,
+            kind: CardKind::default(),
+            verification_from: CardProfile::NEVER,
+        })
     }
 
     /// The bank's id.
@@ -79,7 +117,15 @@ impl Lab {
     /// # Errors
     /// The bank's.
     pub fn package(&mut self, card: CardId, challenge: &ChallengeReply) -> Outcome<String> {
-        let order = Order { bank: LabBank::A, card, token: None, last_four: *b"4321", expiry: "3012".into() };
+        let order = Order {
+            bank: LabBank::A,
+            card,
+            token: None,
+            last_four: *b"4321",
+            expiry: "3012".into(),
+            kind: self.kind,
+            verification_from: self.verification_from,
+        };
         let profile = self.issuer.issue(&order).map_err(say)?;
         self.provider.seal(card, &challenge.challenge, &challenge.recipient, &profile).map_err(say)
     }

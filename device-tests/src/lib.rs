@@ -5,6 +5,7 @@
 pub mod admission;
 #[cfg(feature = "optee")]
 pub mod bench;
+pub mod cases;
 #[cfg(feature = "optee")]
 pub mod hostile;
 pub mod lab;

@@ -3,19 +3,22 @@
 
 use crate::{
     Outcome, ensure,
-    lab::{self, Digits, Lab, PIN, say},
+    lab::{self, Digits, Field, Lab, PIN, say},
 };
 use tapvault::{ClientError, Transport, Wallet, wallet::Purpose};
 use tapvault_network::{
     bank,
     issuer::{Decision, Reason},
+    kind::CardKind,
     registry::CNY,
+    terminal::{Payment, Refusal, Verification, pay},
 };
 use tapvault_proto::{
     Error,
-    emv::apdu::StatusWord,
+    emv::apdu::{Command, StatusWord},
     id::CardId,
     pin::{BeginVerifyRequest, FinishRequest, PinState, SubmitInsecureRequest, TicketPurpose},
+    profile::Product,
 };
 
 /// A scenario by name.
@@ -48,6 +51,10 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         an_unknown_card_is_named,
         a_counter_is_never_used_twice,
         what_is_shown_helps_nobody_to_pay,
+        every_suite_pays,
+        a_terminal_chooses_among_cards,
+        a_card_that_wants_the_pin_gets_it,
+        a_removed_card_is_gone,
     ]
 }
 
@@ -64,6 +71,7 @@ fn approved(decision: &Decision, verified: bool) -> Outcome<()> {
 }
 
 fn prepared<T: Transport>(wallet: &mut Wallet<T>) -> Outcome<(Lab, CardId)> {
+    lab::empty(wallet)?;
     let mut lab = Lab::new()?;
     let card = lab.provision(wallet)?;
     lab.set_pin(wallet, PIN)?;
@@ -345,4 +353,131 @@ fn what_is_shown_helps_nobody_to_pay<T: Transport>(wallet: &dyn Fn() -> Wallet<T
     let token = &lab.issuer.cards()[0].token;
     let text = format!("{display:?}");
     ensure(!text.contains(token.as_str()), || "the token is shown".into())
+}
+
+/// The lab's terminal wants this much, in minor units.
+fn payment(amount_minor: u64, verification_required: bool) -> Payment {
+    Payment {
+        amount_minor,
+        currency: CNY,
+        country: 0x0156,
+        date: [0x26, 0x11, 0x24],
+        unpredictable: [0x2B, 0x29, 0xEB, 0xE4],
+        verification_required,
+        online_pin: false,
+        signature: false,
+    }
+}
+
+fn every_suite_pays<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
+    let wallet = &mut wallet();
+    let (mut lab, card) = prepared(wallet)?;
+    for (suite, cvn, derivation) in crate::cases::paths() {
+        lab.kind = CardKind { suite, cvn, derivation, product: Product::Debit };
+        let challenge = wallet.card_challenge().map_err(say)?;
+        let package = lab.package(card, &challenge)?;
+        wallet.add_card(package.as_bytes()).map_err(say)?;
+        for verified in [false, true] {
+            if verified {
+                lab.verify(wallet, card, PIN).map_err(say)?;
+            }
+            let mut tap = wallet.prepare_tap(card, verified).map_err(say)?;
+            let taken = pay(&mut Field(&mut tap), &payment(12_345, verified)).map_err(say)?;
+            let mut altered = taken.request.clone();
+            let [.., last] = &mut altered.amount;
+            *last ^= 1;
+            let altered = lab.issuer.authorise(&altered);
+            let named = Decision::Declined(Reason::WrongCryptogram);
+            ensure(altered == named, || format!("{suite:?} {cvn:?}: another amount was {altered}"))?;
+            approved(&lab.issuer.authorise(&taken.request), verified)
+                .map_err(|error| format!("{suite:?} {cvn:?}: {error}"))?;
+            let again = lab.issuer.authorise(&taken.request);
+            ensure(again == Decision::Declined(Reason::ReplayedAtc), || format!("a replay was {again}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn a_terminal_chooses_among_cards<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
+    let wallet = &mut wallet();
+    let (mut lab, debit) = prepared(wallet)?;
+    let second = lab.provision(wallet)?;
+    lab.kind.product = Product::Credit;
+    let credit = lab.provision(wallet)?;
+    lab.verify(wallet, second, PIN).map_err(say)?;
+    let mut tap = wallet.prepare_taps(&[debit, second, credit], Some(second)).map_err(say)?;
+    // The first in the directory, where nobody was verified; then the others, by the part that they share.
+    let refusal = pay(&mut Field(&mut tap), &payment(100, true)).err().map(|error| error.refusal);
+    let needed = matches!(refusal, Some(Refusal::VerificationNeeded { status: NEEDS_PIN }));
+    ensure(needed, || format!("the first card: {refusal:?}"))?;
+    let rid = &Product::Debit.aid()[..5];
+    let mut counters = Vec::new();
+    for (p2, verification, expected) in [(0x00, false, 0x9000), (0x02, true, 0x9000), (0x02, false, 0x9000)] {
+        let select = Command { cla: 0, ins: 0xA4, p1: 4, p2, data: rid };
+        ensure(tap.transmit(&select.to_bytes()).status() == 0x9000, || format!("SELECT {p2:02X}"))?;
+        let response = tap.transmit(&lab::gpo_command(100, verification));
+        ensure(response.status() == expected, || format!("{p2:02X}: {:04X}", response.status()))?;
+        let request = lab::request(100, verification, &response)?;
+        approved(&lab.issuer.authorise(&request), verification)?;
+        counters.push(request.track2);
+    }
+    counters.dedup();
+    ensure(counters.len() == 3, || "one card paid twice".into())?;
+    let more = tap.transmit(&Command { cla: 0, ins: 0xA4, p1: 4, p2: 2, data: rid }.to_bytes());
+    ensure(more.status() == 0x6A82, || format!("a fourth card: {:04X}", more.status()))?;
+    drop(tap);
+    for (cards, verified) in [(&[][..], None), (&[debit, debit], None), (&[debit], Some(credit))] {
+        let prepared = wallet.prepare_taps(cards, verified).map(|_| ());
+        ensure(matches!(prepared, Err(ClientError::Field)), || format!("{} cards", cards.len()))?;
+    }
+    Ok(())
+}
+
+fn a_card_that_wants_the_pin_gets_it<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
+    let wallet = &mut wallet();
+    let (mut lab, card) = prepared(wallet)?;
+    lab.verification_from = 1_000;
+    let challenge = wallet.card_challenge().map_err(say)?;
+    let package = lab.package(card, &challenge)?;
+    wallet.add_card(package.as_bytes()).map_err(say)?;
+    // The terminal asks for nothing; the card does from 10.00 on, and for any amount of another currency.
+    for (amount, currency, expected) in
+        [(999, CNY, None), (1_000, CNY, Some(NEEDS_PIN)), (1, 0x0840, Some(NEEDS_PIN))]
+    {
+        let mut tap = wallet.prepare_tap(card, false).map_err(say)?;
+        let wanted = Payment { currency, ..payment(amount, false) };
+        match (pay(&mut Field(&mut tap), &wanted).map_err(|error| error.refusal), expected) {
+            (Ok(taken), None) => approved(&lab.issuer.authorise(&taken.request), false)?,
+            (Err(Refusal::VerificationNeeded { status }), Some(expected)) if status == expected => {}
+            (came, _) => return Err(format!("{amount} {currency:04X}: {came:?}")),
+        }
+    }
+    lab.verify(wallet, card, PIN).map_err(say)?;
+    let mut tap = wallet.prepare_tap(card, true).map_err(say)?;
+    let taken = pay(&mut Field(&mut tap), &payment(1_000, false)).map_err(say)?;
+    ensure(taken.verification == Verification::Phone, || format!("{:?}", taken.verification))?;
+    approved(&lab.issuer.authorise(&taken.request), true)
+}
+
+fn a_removed_card_is_gone<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
+    let make = wallet;
+    let wallet = &mut make();
+    let (mut lab, card) = prepared(wallet)?;
+    let other = lab.provision(wallet)?;
+    lab.verify(wallet, card, PIN).map_err(say)?;
+    wallet.prepare_tap(card, true).map(|_| ()).map_err(say)?;
+    wallet.remove_card(card).map_err(say)?;
+    for wallet in [wallet, &mut make()] {
+        refused(wallet.show(card).map(|_| ()), Error::UnknownCard)?;
+        refused(wallet.prepare_tap(card, true).map(|_| ()), Error::UnknownCard)?;
+        refused(wallet.remove_card(card), Error::UnknownCard)?;
+        let left: Vec<_> = wallet.cards().map_err(say)?.into_iter().map(|entry| entry.card).collect();
+        ensure(left == [other], || format!("{left:?}"))?;
+    }
+    // The bank can put it back; what was verified before is not.
+    let wallet = &mut make();
+    let challenge = wallet.card_challenge().map_err(say)?;
+    let package = lab.package(card, &challenge)?;
+    wallet.add_card(package.as_bytes()).map_err(say)?;
+    refused(wallet.prepare_tap(card, true).map(|_| ()), Error::NoVerification)
 }

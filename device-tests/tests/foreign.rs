@@ -8,28 +8,13 @@ use emv::core::{
     application_cryptogram::application_cryptogram, issuer_authentication::arpc_method1,
     master_key_derivation::derive_master_key_option_a, secure_messaging::tdes_encrypt_block,
 };
-use std::io;
-use tapvault::{Channel, Tap};
-use tapvault_device_tests::lab::{Lab, PIN};
+use tapvault_device_tests::lab::{Field, Lab, PIN};
 use tapvault_network::{
-    frame::CardLink,
     issuer::Decision,
     lab::LabBank,
     registry::CNY,
     terminal::{Payment, Verification, pay},
 };
-
-struct Field<'a, 'b, C>(&'a mut Tap<'b, C>);
-
-impl<C: Channel> CardLink for Field<'_, '_, C> {
-    fn power_on(&mut self) -> io::Result<Vec<u8>> {
-        self.0.reset();
-        Ok(vec![0x3B, 0x80, 0x80, 0x01, 0x01])
-    }
-    fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
-        Ok(self.0.transmit(command).as_bytes().to_vec())
-    }
-}
 
 fn payment(number: u8, verification_required: bool) -> Payment {
     Payment {

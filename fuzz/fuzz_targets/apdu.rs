@@ -12,17 +12,19 @@ use tapvault_proto::{
     wire::Bytes,
 };
 
-static ANSWERS: LazyLock<StaticAnswers> = LazyLock::new(|| {
+static ANSWERS: LazyLock<[StaticAnswers; 2]> = LazyLock::new(|| {
     let bytes = |bytes: &[u8]| Bytes::from_slice(bytes).expect("short enough");
-    StaticAnswers {
-        ppse: bytes(&[0xA1; 100]),
-        aid: AID_UNIONPAY_DEBIT.into_iter().collect(),
+    let card = |name: &[u8]| StaticAnswers {
+        aid: name.iter().copied().collect(),
+        entry: Bytes::from_slice(&[0xA1; 60]).expect("short enough"),
+        priority: 1,
         fci: Bytes::from_slice(&[0xA2; 150]).expect("short enough"),
         records: [(1, 1), (1, 2), (30, 255)]
             .into_iter()
             .map(|(sfi, number)| Record { sfi, number, data: bytes(&[0xA3; 100]) })
             .collect(),
-    }
+    };
+    [card(&AID_UNIONPAY_DEBIT), card(&[&AID_UNIONPAY_DEBIT[..], &[2]].concat())]
 });
 
 /// A command by the choice in its first byte: one of the right ones, or the bytes behind it.
@@ -47,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
         let command = command(part);
         let gives = part.last().is_none_or(|last| last % 2 == 0);
         let mut asked = false;
-        let response = application.transmit(&ANSWERS, &command, |_| {
+        let response = application.transmit(ANSWERS.as_slice(), &command, |_, _| {
             asked = true;
             if gives { Response::ok(&[0xA4; 50]) } else { StatusWord::ConditionsNotSatisfied.into() }
         });
@@ -62,7 +64,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(!asked || (selected && !processed), "a cryptogram out of turn");
         assert!(data != [0xA3; 100] || processed, "a record before the cryptogram");
         match data.first() {
-            Some(0xA1) => (selected, processed) = (false, false),
+            Some(0x6F) => (selected, processed) = (false, false),
             Some(0xA2) => (selected, processed) = (true, false),
             Some(0xA4) => processed = true,
             _ => {}

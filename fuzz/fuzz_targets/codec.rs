@@ -55,9 +55,9 @@ macro_rules! messages {
 }
 
 messages! {
-    card::{CardState, StatusRequest, StatusReply, ChallengeRequest, ChallengeReply, InstallRequest, InstallReply, ListRequest, CardEntry, ListReply, ShowRequest, ShowReply, StaticAnswersRequest, TapPrepareRequest, TapPrepareReply, TapGpoRequest, TapGpoReply},
+    card::{CardState, StatusRequest, StatusReply, ChallengeRequest, ChallengeReply, InstallRequest, InstallReply, ListRequest, CardEntry, ListReply, ShowRequest, ShowReply, StaticAnswersRequest, RemoveRequest, RemoveReply, TapPrepareRequest, TapPrepareReply, TapGpoRequest, TapGpoReply},
     pin::{TicketPurpose, PinState, Verdict, VerificationMethod, ProviderCertificate, EnrolmentTicket, StatusRequest, StatusReply, PinStateRequest, PinStateReply, ChallengeRequest, ChallengeReply, BeginSetRequest, BeginVerifyRequest, Transfer, BeginConfirmRequest, TakeConfirmation, TakeConfirmationReply, BeginChangeRequest, EntryReply, SubmitInsecureRequest, SubmitReply, FinishRequest, FinishReply, TakeVerificationRequest, TakeVerificationReply, Pin},
-    profile::{Suite, CardProfile},
+    profile::{Suite, Cvn, Product, VerificationStatus, CardProfile},
     supervisor::{StatusRequest, StatusReply, AdmitRequest, AdmitReply, ReleaseRequest, ReleaseReply, InstallPolicyRequest, InstallPolicyReply, SessionsRequest, SessionCount, SessionsReply, Quota, ProviderRequest, ProviderReply, RegisterRequest, RegisterReply, PostRequest, TakeRequest, ProvidersRequest, ProviderEntry, ProvidersReply, TrustletsRequest, TrustletInfo, TrustletsReply, AuditEvent, AuditEntry, AuditFlushRequest, AuditFlushReply, AuditExportRequest, AuditExportReply, AuditHeadRequest, AuditHeadReply},
     tvm::{TrustletState, StatusRequest, StatusReply, InstallRequest, InstallReply, CommandRequest, CommandReply, ListRequest, TrustletEntry, ListReply, ReadLogRequest, LogLine, ReadLogReply, ElementChallengeRequest, ElementChallengeReply, ElementKeys, InstallElementRequest, InstallElementReply, OpenRequest, OpenReply, LoadRequest, LoadReply, StartRequest, StartReply, CallRequest, ResumeRequest, CancelRequest, CancelReply, Progress},
     clock::{NowRequest, NowReply},

@@ -1,18 +1,14 @@
 //! The issuer: checks that a payment was made by a card it issued, once, and as the card says.
 
 use crate::{
-    pboc,
     request::{AuthorisationRequest, IssuerData, token_of, track2_of},
     state::{CardRecord, CardStatus, StateError, StateFile},
+    suite,
 };
 use serde::Serialize;
 use std::{fmt, path::Path};
 use subtle::ConstantTimeEq;
 
-/// Cryptogram version of our cards.
-const CVN: u8 = 0x01;
-/// Algorithm identifier of 3DES.
-const ALGORITHM_3DES: u8 = 0x01;
 /// CVR byte 2 of our cards: second cryptogram not requested, first one an ARQC.
 const CVR_ARQC: u8 = 0xA0;
 /// CVR byte 2 bit 3: the wallet PIN was verified.
@@ -208,7 +204,7 @@ impl Issuer {
             return Err(Reason::WrongCardData);
         }
         let iad = IssuerData::parse(&request.issuer_data).ok_or(Reason::MalformedIad)?;
-        if iad.cvn != CVN || iad.algorithm != ALGORITHM_3DES {
+        if iad.cvn != card.kind.cvn as u8 || iad.algorithm != card.kind.suite.algorithm() {
             return Err(Reason::MalformedIad);
         }
         if iad.key_version != card.key_version {
@@ -254,10 +250,12 @@ fn verify(
 ) -> Result<([u8; 8], u16), Reason> {
     let atc = u16::from_be_bytes(request.atc);
     let master = card.provider.issuer_master_key(card.key_version);
-    let udk = pboc::udk(&master, &card.token, card.psn).map_err(|_| Reason::WrongCardData)?;
-    let expected = pboc::cryptogram(&udk, atc, &request.cvn01_data(iad.cvr));
+    let kind = card.kind;
+    let udk = suite::udk(kind.suite, kind.derivation, &master, &card.token, card.psn)
+        .map_err(|_| Reason::WrongCardData)?;
+    let expected = suite::cryptogram(kind.suite, &udk, atc, &request.covered(kind.cvn, iad.cvr));
     if !bool::from(expected.ct_eq(&request.cryptogram)) {
         return Err(Reason::WrongCryptogram);
     }
-    Ok((pboc::arpc(&udk, atc, &request.cryptogram, *b"00"), atc))
+    Ok((suite::arpc(kind.suite, &udk, atc, &request.cryptogram, *b"00"), atc))
 }

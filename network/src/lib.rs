@@ -3,7 +3,7 @@
 //! * [`terminal`]: a contactless terminal (qPBOC, online only) that explains every exchange.
 //! * [`frame`]: how terminal and card reach each other, the protocol of vsmartcard's `vpcd`.
 //! * [`issuer`]: says yes or no to a payment; [`registry`] issues cards, [`state`] keeps both on disk,
-//!   [`request`] is what a terminal asks, [`pboc`] the cryptograms.
+//!   [`request`] is what a terminal asks, [`suite`] the cryptograms, [`kind`] the cards there are.
 //! * [`element`]: a secure element in software, for the TEE's channel to one.
 //! * [`bank`]: seals cards for a phone and permits PINs; [`lab`] holds the keys everybody knows.
 //!
@@ -15,9 +15,10 @@ pub mod bank;
 pub mod element;
 pub mod frame;
 pub mod issuer;
+pub mod kind;
 pub mod lab;
-pub mod pboc;
 pub mod registry;
 pub mod request;
 pub mod state;
+pub mod suite;
 pub mod terminal;

@@ -2,17 +2,17 @@
 
 use crate::{
     issuer::Issuer,
+    kind::CardKind,
     lab::LabBank,
-    pboc,
     request::track2_of,
     state::{CardRecord, CardStatus, StateError},
+    suite,
 };
 use std::fmt;
 use tapvault_proto::{
     Error,
-    emv::AID_UNIONPAY_DEBIT,
     id::CardId,
-    profile::{CardProfile, Key128, Suite},
+    profile::{CardProfile, Product, VerificationStatus},
     wire::Bytes,
 };
 
@@ -39,6 +39,11 @@ pub struct Order {
     pub last_four: [u8; 4],
     /// Expiry, YYMM.
     pub expiry: String,
+    /// Suite, cryptogram version, key derivation and product.
+    pub kind: CardKind,
+    /// From which amount, in minor units, the card wants the wallet PIN whatever the terminal asks;
+    /// [`CardProfile::NEVER`] leaves it to the terminal.
+    pub verification_from: u64,
 }
 
 /// Why a card was not issued.
@@ -112,7 +117,7 @@ impl Issuer {
         if self.cards.iter().any(|record| record.token == token && record.card != order.card.0) {
             return Err(IssueError::TokenTaken);
         }
-        let profile = lab_debit_profile(order.bank, &token, &order.expiry, key_version, order.last_four)?;
+        let profile = lab_profile(order, &token, key_version)?;
         let record = CardRecord {
             card: order.card.0,
             provider: order.bank,
@@ -122,6 +127,7 @@ impl Issuer {
             key_version,
             highest_atc: 0,
             status: CardStatus::Active,
+            kind: order.kind,
         };
         let mut cards = self.cards.clone();
         match known.and_then(|at| cards.get_mut(at)) {
@@ -133,36 +139,41 @@ impl Issuer {
     }
 }
 
-/// A debit card of a lab bank: token of 13 to 19 digits, expiry YYMM, its keys of one version.
+/// A card of a lab bank as ordered, under a token of 13 to 19 digits, with its keys of one version.
 ///
 /// # Errors
 /// [`IssueError::Digits`], [`IssueError::Profile`].
-pub fn lab_debit_profile(
-    bank: LabBank,
-    token: &str,
-    expiry: &str,
-    key_version: u8,
-    last_four: [u8; 4],
-) -> Result<CardProfile, IssueError> {
+pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardProfile, IssueError> {
+    let Order { bank, last_four, kind, .. } = *order;
+    let expiry = order.expiry.as_str();
     let month = expiry.get(2..).and_then(|month| month.parse::<u8>().ok());
     if !month.is_some_and(|month| (1..=12).contains(&month)) {
         return Err(IssueError::Digits);
     }
     let track2 = track2_of(token, expiry).ok_or(IssueError::Digits)?;
-    let udk: Key128 =
-        pboc::udk(&bank.issuer_master_key(key_version), token, PSN).map_err(|_| IssueError::Digits)?;
+    let master = bank.issuer_master_key(key_version);
+    let udk = suite::udk(kind.suite, kind.derivation, &master, token, PSN).map_err(|_| IssueError::Digits)?;
+    let label: &[u8] = match kind.product {
+        Product::Debit => b"UnionPay Debit",
+        Product::Credit => b"UnionPay Credit",
+        Product::QuasiCredit => b"UnionPay Quasi",
+    };
     let profile = CardProfile {
         format: CardProfile::FORMAT,
         key_version,
-        suite: Suite::Pboc3DesCvn01,
-        aid: bytes(&AID_UNIONPAY_DEBIT)?,
-        label: bytes(b"UnionPay Debit")?,
+        suite: kind.suite,
+        cvn: kind.cvn,
+        product: kind.product,
+        priority: 1,
+        label: bytes(label)?,
         track2: bytes(&track2)?,
         psn: PSN,
         aip: AIP,
         currency: CNY,
         online_pin_allowed: true,
         signature_allowed: false,
+        verification_from: order.verification_from,
+        verification_status: VerificationStatus::NotAllowed,
         udk,
         last_four,
         art: bytes(b"lab-blue")?,
@@ -226,7 +237,16 @@ mod tests {
     #[test]
     fn an_expiry_is_a_year_and_a_month() {
         for bad in ["", "31", "3100", "3113", "311", "31123", "3a12", "31+1"] {
-            let profile = lab_debit_profile(LabBank::A, "6299991234567890", bad, 1, *b"4321");
+            let order = Order {
+                bank: LabBank::A,
+                card: CardId([1; 16]),
+                token: None,
+                last_four: *b"4321",
+                expiry: bad.into(),
+                kind: CardKind::default(),
+                verification_from: CardProfile::NEVER,
+            };
+            let profile = lab_profile(&order, "6299991234567890", 1);
             assert!(matches!(profile, Err(IssueError::Digits)), "{bad}");
         }
     }

@@ -1,7 +1,7 @@
 //! What a terminal asks the issuer: the data objects of one payment, as JSON of tag and hexadecimal text.
 
 use serde::{Deserialize, Serialize};
-use tapvault_proto::emv::gpo::PdolData;
+use tapvault_proto::{emv::gpo::PdolData, profile::Cvn};
 
 /// An authorisation request (the chip data of ISO 8583 field 55, track 2 and sequence number).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,26 +96,28 @@ impl AuthorisationRequest {
         }
     }
 
-    /// The 37 bytes under a cryptogram of version 01: 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37 82 9F36 and the
-    /// card verification results.
+    /// What a cryptogram covers, in its order. Version 01, 37 bytes: 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37 82 9F36 and
+    /// the card verification results. Version 17, 13 bytes: 9F02 9F37 9F36 and the second byte of the results.
     #[must_use]
-    pub fn cvn01_data(&self, cvr: [u8; 4]) -> [u8; 37] {
-        let parts: [&[u8]; 11] = [
-            &self.amount,
-            &self.amount_other,
-            &self.country,
-            &self.tvr,
-            &self.currency,
-            &self.date,
-            &self.kind,
-            &self.unpredictable,
-            &self.aip,
-            &self.atc,
-            &cvr,
-        ];
-        let mut data = [0; 37];
-        data.iter_mut().zip(parts.iter().copied().flatten()).for_each(|(slot, byte)| *slot = *byte);
-        data
+    pub fn covered(&self, cvn: Cvn, cvr: [u8; 4]) -> Vec<u8> {
+        let [_, result, ..] = cvr;
+        match cvn {
+            Cvn::V01 => [
+                &self.amount[..],
+                &self.amount_other,
+                &self.country,
+                &self.tvr,
+                &self.currency,
+                &self.date,
+                &self.kind,
+                &self.unpredictable,
+                &self.aip,
+                &self.atc,
+                &cvr,
+            ]
+            .concat(),
+            Cvn::V17 => [&self.amount[..], &self.unpredictable, &self.atc, &[result]].concat(),
+        }
     }
 }
 
@@ -128,7 +130,7 @@ pub struct IssuerData {
     pub cvn: u8,
     /// Card verification results.
     pub cvr: [u8; 4],
-    /// 01 is 3DES.
+    /// 01 is 3DES, 04 SM4.
     pub algorithm: u8,
 }
 

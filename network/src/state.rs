@@ -1,7 +1,7 @@
 //! The issuer's memory: a JSON file, replaced as a whole, so that a power cut leaves the old or the new
 //! state and nothing between.
 
-use crate::lab::LabBank;
+use crate::{kind::CardKind, lab::LabBank};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -47,6 +47,9 @@ pub struct CardRecord {
     pub highest_atc: u16,
     /// Whether it may pay.
     pub status: CardStatus,
+    /// What kind of card it is.
+    #[serde(default)]
+    pub kind: CardKind,
 }
 
 /// Why the state could not be read or stored.

@@ -16,10 +16,11 @@ use std::{
 };
 use tapvault_network::{
     frame::{CardLink, Control, FromReader, read_frame, write_frame},
+    kind::CardKind,
     lab::LabBank,
-    registry::lab_debit_profile,
+    registry::{Order, lab_profile},
 };
-use tapvault_proto::document::SealedPackage;
+use tapvault_proto::{document::SealedPackage, id::CardId, profile::CardProfile};
 
 const BANK: &str = env!("CARGO_BIN_EXE_tapvault-bank");
 const TERMINAL: &str = env!("CARGO_BIN_EXE_tapvault-terminal");
@@ -79,7 +80,18 @@ fn tap(folder: &Path, pin: bool, atc: u16) {
     }
     let port: u16 = fs::read_to_string(&ready).unwrap().trim().parse().unwrap();
     fs::remove_file(&ready).unwrap();
-    let profile = lab_debit_profile(LabBank::A, TOKEN, "3112", 1, *b"4321").unwrap();
+    let profile = {
+        let order = Order {
+            bank: LabBank::A,
+            card: CardId([0; 16]),
+            token: None,
+            last_four: *b"4321",
+            expiry: "3112".into(),
+            kind: CardKind::default(),
+            verification_from: CardProfile::NEVER,
+        };
+        lab_profile(&order, TOKEN, 1).unwrap()
+    };
     let mut card = SoftCard::new(profile, honest);
     (card.pin, card.atc) = (pin, atc);
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();

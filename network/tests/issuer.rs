@@ -38,7 +38,7 @@ fn reason_for(change: impl FnOnce(&mut AuthorisationRequest)) -> Reason {
 fn approves_with_an_answer_and_raises_the_counter() {
     let (mut issuer, profile) = issued();
     let asked = request(&profile, 3, true);
-    let expected = tapvault_network::pboc::arpc(&profile.udk, 3, &asked.cryptogram, *b"00");
+    let expected = tapvault_network::suite::arpc(profile.suite, &profile.udk, 3, &asked.cryptogram, *b"00");
     let decision = issuer.authorise(&asked);
     assert_eq!(decision, Decision::Approved { arpc: expected, atc: 3, holder_verified: true });
     assert_eq!(decision.arc(), "00");

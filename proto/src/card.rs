@@ -123,6 +123,19 @@ crate::message! {
     }
 }
 crate::message! {
+    /// Takes a card out of the phone.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    RemoveRequest {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// The card and its keys are gone.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    RemoveReply {}
+}
+crate::message! {
     /// Reserves counters and takes the PIN verification, ahead of a tap.
     #[derive(Clone, Debug, PartialEq, Eq)]
     TapPrepareRequest {
@@ -179,6 +192,8 @@ crate::service! {
         0x0104 show(ShowRequest) -> ShowReply, needs WALLET;
         /// The answers that are the same at every tap.
         0x0105 static_answers(StaticAnswersRequest) -> StaticAnswers, needs WALLET;
+        /// Takes a card out of the phone, keys and all; only its bank can put it back.
+        0x0106 remove(RemoveRequest) -> RemoveReply, needs WALLET;
         /// Makes the card ready for taps: all storage access happens here.
         0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
         /// Answers GET PROCESSING OPTIONS.

@@ -17,7 +17,7 @@ use tapvault_proto::{
     pin::{
         self, EnrolmentTicket, Pin, PinState, ProviderCertificate, TicketPurpose, Verdict, VerificationMethod,
     },
-    profile::{CardProfile, Key128, Suite},
+    profile::{CardProfile, Cvn, Key128, Product, Suite, VerificationStatus},
     service::{Rights, Service},
     supervisor::{self, SessionCount},
     trustlet::{Forwarded, Owner, clock, element, keys, log, network, random, store},
@@ -346,12 +346,15 @@ fn card_samples(lines: &mut String) {
     sample(lines, "card.show.reply", &card::ShowReply { display: bytes(b"{}") });
     sample(lines, "card.static_answers.request", &card::StaticAnswersRequest { card: CARD });
     let answers = StaticAnswers {
-        ppse: bytes(&[0x6F, 0x00]),
         aid: bytes(&AID_UNIONPAY_DEBIT),
+        entry: bytes(&[0x61, 0x00]),
+        priority: 1,
         fci: bytes(&[0x6F, 0x00]),
         records: heapless::Vec::from_iter([Record { sfi: 1, number: 1, data: bytes(&[0x70, 0x00]) }]),
     };
     sample(lines, "card.static_answers.reply", &answers);
+    sample(lines, "card.remove.request", &card::RemoveRequest { card: CARD });
+    sample(lines, "card.remove.reply", &card::RemoveReply {});
     sample(lines, "card.tap_prepare.request", &card::TapPrepareRequest { card: CARD, verified: true });
     sample(lines, "card.tap_prepare.reply", &card::TapPrepareReply { taps: ATC_RANGE, verified_ms: 59_000 });
     let gpo = card::TapGpoRequest {
@@ -364,8 +367,10 @@ fn card_samples(lines: &mut String) {
     let profile = CardProfile {
         format: CardProfile::FORMAT,
         key_version: 1,
-        suite: Suite::Pboc3DesCvn01,
-        aid: bytes(&AID_UNIONPAY_DEBIT),
+        suite: Suite::Pboc3Des,
+        cvn: Cvn::V01,
+        product: Product::Debit,
+        priority: 1,
         label: bytes(b"UnionPay Debit"),
         track2: bytes(&[0x62, 0x99, 0x99, 0x12, 0x34, 0x56, 0x78, 0x90, 0xD3, 0x01, 0x22, 0x20, 0x00, 0x0F]),
         psn: 1,
@@ -373,6 +378,8 @@ fn card_samples(lines: &mut String) {
         currency: 0x0156,
         online_pin_allowed: true,
         signature_allowed: false,
+        verification_from: CardProfile::NEVER,
+        verification_status: VerificationStatus::NotAllowed,
         udk: Key128::new([0x44; 16]),
         last_four: *b"4321",
         art: bytes(b"lab-blue"),

@@ -8,28 +8,31 @@ use tapvault_proto::emv::{
     application::{CardApplication, Record, StaticAnswers},
     gpo::{PDOL_DATA_LEN, PdolData},
 };
+use tapvault_proto::profile::Cvn;
 
 const READY: &[&[u8]] = &[];
 const SELECTED: &[&[u8]] = &[&[0x00, 0xA4, 0x04, 0x00, 0x08, 0xA0, 0, 0, 3, 0x33, 1, 1, 1, 0x00]];
 
-fn answers() -> StaticAnswers {
-    let mut answers = StaticAnswers::none();
-    answers.ppse.extend_from_slice(b"ppse").unwrap();
-    answers.aid.extend_from_slice(&AID_UNIONPAY_DEBIT).unwrap();
-    answers.fci.extend_from_slice(b"fci").unwrap();
+/// A card whose application has a name; the file control information is the name.
+fn card(name: &[u8], priority: u8) -> StaticAnswers {
     let data = b"record".iter().copied().collect();
-    answers.records.push(Record { sfi: 1, number: 1, data }).unwrap();
-    answers
+    StaticAnswers {
+        aid: name.iter().copied().collect(),
+        entry: [&[0x61, name.len() as u8], name].concat().into_iter().collect(),
+        priority,
+        fci: name.iter().copied().collect(),
+        records: [Record { sfi: 1, number: 1, data }].into_iter().collect(),
+    }
 }
 
 /// The answer to the last of `commands`; GET PROCESSING OPTIONS is answered as the trusted app does.
 fn last(commands: &[&[u8]]) -> Response {
-    let (mut application, answers) = (CardApplication::new(), answers());
-    let gpo = |command: &Command<'_>| match PdolData::from_command(command) {
-        Ok(_) => Response::ok(b"cryptogram"),
+    let (mut application, cards) = (CardApplication::new(), [card(&AID_UNIONPAY_DEBIT, 1)]);
+    let gpo = |_, command: &Command<'_>| match PdolData::from_command(command, Cvn::V01) {
+        Ok(_) => Response::ok(&[0x77, 5, 0x9F, 0x36, 2, 0x01, 0x02]),
         Err(status) => status.into(),
     };
-    let all = commands.iter().map(|command| application.transmit(&answers, command, gpo));
+    let all = commands.iter().map(|command| application.transmit(&cards, command, gpo));
     all.last().unwrap()
 }
 
@@ -72,7 +75,7 @@ fn malformed_commands_have_their_status_word() {
         (vec![0x83, 0xA8, 0x00, 0x00, 0x00], 0x6881),
         (vec![0x84, 0xA4, 0x04, 0x00, 0x00], 0x6E00),
         (vec![0xFF, 0xCA, 0x00, 0x00, 0x00], 0x6E00),
-        (vec![0x80, 0xCA, 0x9F, 0x36, 0x00], 0x6A88),
+        (vec![0x80, 0xCA, 0x9F, 0x36, 0x00], 0x6985),
         (vec![0x80, 0xAE, 0x80, 0x00, 0x00], 0x6D00),
         (vec![0x00, 0x20, 0x00, 0x80, 0x00], 0x6D00),
         (vec![0x00, 0x82, 0x00, 0x00, 0x00], 0x6D00),
@@ -120,6 +123,10 @@ fn records_are_read_once_a_cryptogram_was_given() {
         ([0x00, 0xB2, 0x01, 0x14, 0x00], 0x6A82),
         ([0x00, 0xB2, 0x00, 0x0C, 0x00], 0x6A86),
         ([0x00, 0xB2, 0x01, 0x0D, 0x00], 0x6A86),
+        ([0x80, 0xCA, 0x9F, 0x36, 0x00], 0x9000),
+        ([0x80, 0xCA, 0x9F, 0x17, 0x00], 0x6A88),
+        ([0x80, 0xCA, 0x9F, 0x4F, 0x00], 0x6A88),
+        ([0x80, 0xCA, 0x9F, 0x79, 0x00], 0x6A88),
     ] {
         assert_eq!(after(&processed, &command), status, "{command:02X?}");
     }
@@ -131,4 +138,55 @@ fn records_are_read_once_a_cryptogram_was_given() {
     assert_eq!(after(&directory, &right), 0x6985, "the directory is no application");
     let missed = [SELECTED, &[&other]].concat();
     assert_eq!(after(&missed, &right), 0x9000, "a SELECT that fails leaves the selection");
+}
+
+#[test]
+fn the_counter_of_the_last_cryptogram_can_be_asked_for() {
+    let counter = [0x80, 0xCA, 0x9F, 0x36, 0x00];
+    assert_eq!(after(SELECTED, &counter), 0x6A88, "there was none yet");
+    let right = gpo(QPBOC);
+    let read = last(&[SELECTED, &[&right, &counter]].concat());
+    assert_eq!(read.data(), [0x9F, 0x36, 2, 0x01, 0x02]);
+    // Selecting again starts no new count.
+    let again = last(&[SELECTED, &[&right], SELECTED, &[&counter]].concat());
+    assert_eq!(again.data(), [0x9F, 0x36, 2, 0x01, 0x02]);
+}
+
+#[test]
+fn a_terminal_finds_every_card() {
+    let aid = &AID_UNIONPAY_DEBIT;
+    let credit = [&aid[..7], &[2]].concat();
+    // As a phone gives them: in order of priority, the second debit card with one byte more.
+    let cards = [card(&[&aid[..], &[3]].concat(), 1), card(aid, 1), card(&credit, 2)];
+    let mut application = CardApplication::new();
+    let mut ask = |command: &[u8]| {
+        let mut chosen = None;
+        let response = application.transmit(&cards, command, |number, _| {
+            chosen = Some(number);
+            Response::ok(&[])
+        });
+        (response, chosen)
+    };
+    let (directory, _) = ask(&select(PPSE, 0x00));
+    let entries: Vec<_> = cards.iter().flat_map(|card| card.entry.to_vec()).collect();
+    assert!(directory.data().ends_with(&entries), "{:02X?}", directory.data());
+
+    // The whole name means that card, whoever is first.
+    for (number, card) in cards.iter().enumerate() {
+        assert_eq!(ask(&select(&card.aid, 0x00)).0.data(), &*card.fci);
+        assert_eq!(ask(&gpo(QPBOC)).1, Some(number));
+    }
+    // Part of it finds one after the other.
+    for (name, order) in [(&aid[..5], vec![0, 1, 2]), (&aid[..8], vec![1, 0]), (&credit[..], vec![2])] {
+        for (at, number) in order.iter().enumerate() {
+            let p2 = if at == 0 { 0x00 } else { 0x02 };
+            assert_eq!(ask(&select(name, p2)).0.data(), &*cards[*number].fci, "{name:02X?}, {at}");
+        }
+        assert_eq!(ask(&select(name, 0x02)).0.status(), 0x6A82, "{name:02X?}");
+        // And the last stays selected.
+        assert_eq!(ask(&gpo(QPBOC)).1, order.last().copied());
+    }
+    let (nothing, _) = ask(&select(PPSE, 0x00));
+    assert_eq!(nothing.status(), 0x9000);
+    assert_eq!(ask(&select(aid, 0x02)).0.status(), 0x6A82, "next of none");
 }

@@ -14,14 +14,17 @@ use std::{
 use tapvault_network::{
     bank::{Provider, tamper},
     issuer::Issuer,
+    kind::{CardKind, Named},
     lab::{self, LabBank},
     registry::{Order, draw_card_id},
     state::{CardRecord, CardStatus},
+    suite::Derivation,
 };
 use tapvault_proto::{
     document::MAX_PACKAGE,
     id::CardId,
     pin::{EnrolmentTicket, TicketPurpose},
+    profile::{CardProfile, Cvn, Product, Suite},
     supervisor::MAX_POLICY,
     wire::{Wire, encode_into},
 };
@@ -75,6 +78,8 @@ The state is stored before the package is printed: from then on the card's earli
         /// Expiry.
         #[arg(long, value_name = "YYMM", default_value = "3112")]
         expiry: String,
+        #[command(flatten)]
+        kind: Kind,
     },
     /// Permits setting a wallet PIN once and prints the ticket (JSON).
     Ticket {
@@ -114,6 +119,37 @@ The state is stored before the package is printed: from then on the card's earli
     },
 }
 
+/// What of a card's kind is chosen; the rest is as at its last issue, or of a 3DES debit card.
+#[derive(clap::Args)]
+struct Kind {
+    /// Cryptographic suite: pboc-3des, emv-3des, emv-aes (international), pboc-sm4 (domestic).
+    #[arg(long, value_name = "NAME", value_parser = Suite::by_name)]
+    suite: Option<Suite>,
+    /// Cryptogram version: 01 covers the whole transaction, 17 amount, number and counter.
+    #[arg(long, value_name = "NUMBER", value_parser = Cvn::by_name)]
+    cvn: Option<Cvn>,
+    /// How a 3DES key is derived: a from the last 16 digits, b from a hash of longer numbers.
+    #[arg(long, value_name = "LETTER", value_parser = Derivation::by_name)]
+    derivation: Option<Derivation>,
+    /// Product: debit, credit, quasi-credit.
+    #[arg(long, value_name = "NAME", value_parser = Product::by_name)]
+    product: Option<Product>,
+    /// From this amount on, in minor units, the card wants the wallet PIN whatever the terminal asks; 0 is always.
+    #[arg(long, value_name = "AMOUNT", default_value_t = CardProfile::NEVER, hide_default_value = true)]
+    pin_from: u64,
+}
+
+impl Kind {
+    fn over(&self, known: CardKind) -> CardKind {
+        CardKind {
+            suite: self.suite.unwrap_or(known.suite),
+            cvn: self.cvn.unwrap_or(known.cvn),
+            derivation: self.derivation.unwrap_or(known.derivation),
+            product: self.product.unwrap_or(known.product),
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Purpose {
     Enrol,
@@ -142,7 +178,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<String, String> {
     match command {
-        Command::Issue { state, challenge, provider, card, token, pan_last_four, expiry } => {
+        Command::Issue { state, challenge, provider, card, token, pan_last_four, expiry, kind } => {
             let challenge = read_challenge(&challenge)?;
             let nonce = unhex::<32>(&challenge.challenge, "challenge")?;
             let recipient = challenge
@@ -153,8 +189,14 @@ fn run(command: Command) -> Result<String, String> {
             let card = card.map_or_else(draw_card_id, Ok).map_err(text)?;
             // A key that is none is found before the card's keys are raised.
             provider.check_recipient(&recipient).map_err(text)?;
-            let order = Order { bank: provider.bank(), card, token, last_four: pan_last_four, expiry };
-            let profile = Issuer::open_or_create(&state).map_err(text)?.issue(&order).map_err(text)?;
+            let mut issuer = Issuer::open_or_create(&state).map_err(text)?;
+            let known = issuer.cards().iter().find(|record| record.card == card.0);
+            let verification_from = kind.pin_from;
+            let kind = kind.over(known.map(|record| record.kind).unwrap_or_default());
+            let (bank, last_four) = (provider.bank(), pan_last_four);
+            let profile = issuer
+                .issue(&Order { bank, card, token, last_four, expiry, kind, verification_from })
+                .map_err(text)?;
             provider.seal(card, &nonce, &recipient, &profile).map_err(text)
         }
         Command::Ticket { challenge, provider, purpose } => {
@@ -189,7 +231,7 @@ fn card_json(card: &CardRecord) -> serde_json::Value {
     json!({
         "card": hex::encode(card.card), "provider": card.provider, "token": masked(&card.token),
         "expiry": card.expiry, "key_version": card.key_version, "highest_atc": card.highest_atc,
-        "status": card.status,
+        "status": card.status, "kind": card.kind,
     })
 }
 

@@ -9,18 +9,19 @@
 use std::io;
 use tapvault_network::{
     frame::CardLink,
+    kind::CardKind,
     lab::LabBank,
-    pboc,
     registry::{CNY, Order},
     request::{AuthorisationRequest, CardAnswer},
+    suite,
     terminal::Payment,
 };
 use tapvault_proto::{
     emv::{
-        AID_UNIONPAY_DEBIT, PPSE,
+        AID_UNIONPAY_DEBIT,
         apdu::{Response, StatusWord},
         application::{CardApplication, Record, StaticAnswers},
-        gpo::{PDOL, PdolData},
+        gpo::PdolData,
         tlv,
     },
     id::CardId,
@@ -39,6 +40,8 @@ pub fn order(token: &str) -> Order {
         token: Some(token.into()),
         last_four: *b"4321",
         expiry: "3112".into(),
+        kind: CardKind::default(),
+        verification_from: CardProfile::NEVER,
     }
 }
 
@@ -62,14 +65,20 @@ pub fn card_answer(profile: &CardProfile, terminal: &PdolData, atc: u16, pin: bo
     let mut answer = CardAnswer {
         aip: profile.aip,
         atc: atc.to_be_bytes(),
-        issuer_data: vec![0x07, profile.key_version, 0x01, cvr[0], cvr[1], cvr[2], cvr[3], 0x01],
+        issuer_data: [
+            &[0x07, profile.key_version, profile.cvn as u8],
+            &cvr[..],
+            &[profile.suite.algorithm()],
+        ]
+        .concat(),
         cryptogram: [0; 8],
         track2: profile.track2.to_vec(),
         psn: profile.psn,
         ctq: if pin { [0, 0x80] } else { [0, 0] },
     };
     let request = AuthorisationRequest::new(terminal, answer.clone());
-    answer.cryptogram = pboc::cryptogram(&profile.udk, atc, &request.cvn01_data(cvr));
+    answer.cryptogram =
+        suite::cryptogram(profile.suite, &profile.udk, atc, &request.covered(profile.cvn, cvr));
     answer
 }
 
@@ -122,17 +131,19 @@ pub struct SoftCard<F> {
 impl<F: FnMut(usize, Vec<u8>) -> io::Result<Vec<u8>>> SoftCard<F> {
     /// A card with the given profile.
     pub fn new(profile: CardProfile, change: F) -> Self {
-        let entry = [object(0x4F, &profile.aid), object(0x50, &profile.label), object(0x87, &[1])].concat();
+        let entry =
+            [object(0x4F, &profile.product.aid()), object(0x50, &profile.label), object(0x87, &[1])].concat();
         let fci =
             |name: &[u8], inner: &[u8]| object(0x6F, &[object(0x84, name), object(0xA5, inner)].concat());
         let record = [object(0x5F24, &[0x31, 0x12, 0x31]), object(0x5F28, &[0x01, 0x56])].concat();
         let record = Record { sfi: 1, number: 1, data: Bytes::from_slice(&object(0x70, &record)).unwrap() };
         let answers = StaticAnswers {
-            ppse: Bytes::from_slice(&fci(PPSE, &object(0xBF0C, &object(0x61, &entry)))).unwrap(),
-            aid: profile.aid.clone(),
+            entry: Bytes::from_slice(&object(0x61, &entry)).unwrap(),
+            priority: 1,
+            aid: profile.product.aid().into_iter().collect(),
             fci: Bytes::from_slice(&fci(
                 &AID_UNIONPAY_DEBIT,
-                &[object(0x50, b"UnionPay Debit"), object(0x9F38, &PDOL)].concat(),
+                &[object(0x50, b"UnionPay Debit"), object(0x9F38, profile.cvn.pdol())].concat(),
             ))
             .unwrap(),
             records: [record].into_iter().collect(),
@@ -150,17 +161,18 @@ impl<F: FnMut(usize, Vec<u8>) -> io::Result<Vec<u8>>> SoftCard<F> {
 
     fn answer(&mut self, command: &[u8]) -> Vec<u8> {
         let (profile, pin, atc) = (&self.profile, self.pin, &mut self.atc);
-        let response = self.application.transmit(&self.answers, command, |command| {
-            let terminal = match PdolData::from_command(command) {
-                Ok(terminal) => terminal,
-                Err(status) => return status.into(),
-            };
-            if terminal.ttq.verification_required() && !pin {
-                return StatusWord::VerificationNeeded.into();
-            }
-            *atc += 1;
-            gpo_response(&gpo_objects(&card_answer(profile, &terminal, *atc, pin)))
-        });
+        let response =
+            self.application.transmit(std::slice::from_ref(&self.answers), command, |_, command| {
+                let terminal = match PdolData::from_command(command, profile.cvn) {
+                    Ok(terminal) => terminal,
+                    Err(status) => return status.into(),
+                };
+                if terminal.ttq.verification_required() && !pin {
+                    return StatusWord::VerificationNeeded.into();
+                }
+                *atc += 1;
+                gpo_response(&gpo_objects(&card_answer(profile, &terminal, *atc, pin)))
+            });
         response.as_bytes().to_vec()
     }
 }

@@ -1,14 +1,22 @@
 //! The contactless application as a state machine over APDUs: the one place that decides status words.
 //!
-//! The client runs it with answers fetched ahead of the tap and lets GET PROCESSING OPTIONS enter the
-//! TEE; the trusted app runs the same machine on that command again, since it trusts no client.
+//! The client runs it with answers fetched ahead of the tap, of one card or several, and lets GET PROCESSING
+//! OPTIONS enter the TEE; the trusted app runs the same machine on that command again, since it trusts no client.
 
 use super::{
     PPSE,
     apdu::{Command, Response, StatusWord},
+    tlv,
 };
 use crate::wire::Bytes;
 use heapless::Vec;
+
+/// Most cards in the field at once: their directory entries fit into one answer.
+pub const MAX_IN_FIELD: usize = 6;
+/// Shortest name that selects: the RID (EMV Book 1, 12.2.1).
+const RID_LEN: usize = 5;
+/// GET DATA: application transaction counter.
+const ATC: [u8; 2] = [0x9F, 0x36];
 
 crate::message! {
     /// One record of a file.
@@ -26,10 +34,13 @@ crate::message! {
     /// What a card answers the same way at every tap.
     #[derive(Clone, Debug, PartialEq, Eq)]
     StaticAnswers {
-        /// File control information of the PPSE.
-        ppse: Bytes<128>,
-        /// Name of the application, 5 to 16 bytes.
+        /// Name of the application in this phone, 5 to 16 bytes: the application identifier, and behind it one
+        /// byte more where another card has the same.
         aid: Bytes<16>,
+        /// Entry of the PPSE's directory: template 61.
+        entry: Bytes<64>,
+        /// Priority, tag 87: 1, the first, to 15.
+        priority: u8,
         /// File control information of the application.
         fci: Bytes<192>,
         /// Records, readable after GET PROCESSING OPTIONS.
@@ -37,34 +48,37 @@ crate::message! {
     }
 }
 
-impl StaticAnswers {
-    /// No answers: for the trusted app, which re-checks the one command that is not static.
-    #[must_use]
-    pub const fn none() -> Self {
-        Self { ppse: Vec::new(), aid: Vec::new(), fci: Vec::new(), records: Vec::new() }
-    }
-}
-
-/// Where the terminal is in the flow.
+/// Where the terminal is in the flow. The number is the card's, in order of priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     /// Nothing or only the PPSE is selected.
     #[default]
     Idle,
     /// The application is selected; GET PROCESSING OPTIONS may come.
-    Selected,
+    Selected(usize),
     /// A cryptogram was given; records may be read, another needs a new SELECT.
-    Processed,
+    Processed(usize),
 }
 
-/// One contactless session of one card with one terminal.
+impl State {
+    const fn card(self) -> Option<usize> {
+        match self {
+            Self::Idle => None,
+            Self::Selected(card) | Self::Processed(card) => Some(card),
+        }
+    }
+}
+
+/// One contactless session of a phone's cards with one terminal.
 #[derive(Debug, Default)]
 pub struct CardApplication {
     state: State,
+    /// Of each card, the counter of the last cryptogram in this session.
+    counters: [Option<[u8; 2]>; MAX_IN_FIELD],
 }
 
 impl CardApplication {
-    /// A card that just entered the field.
+    /// A phone that just entered the field.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -73,79 +87,130 @@ impl CardApplication {
     /// A card whose application is selected: how the trusted app re-checks a forwarded command.
     #[must_use]
     pub fn selected() -> Self {
-        Self { state: State::Selected }
+        Self { state: State::Selected(0), ..Self::default() }
     }
 
-    /// Answers one command. `gpo` is called for every GET PROCESSING OPTIONS that comes in its turn and
-    /// gives its response. Well-formed or not, the trusted app alone answers it: any answer uses up the
-    /// holder's verification.
+    /// Answers one command; `cards` are in order of priority, and the same all session. `gpo` is called, with the
+    /// number of the card, for every GET PROCESSING OPTIONS that comes in its turn and gives its response.
+    /// Well-formed or not, the trusted app alone answers it: any answer uses up the holder's verification.
     pub fn transmit(
         &mut self,
-        answers: &StaticAnswers,
+        cards: &[StaticAnswers],
         command: &[u8],
-        gpo: impl FnOnce(&Command<'_>) -> Response,
+        gpo: impl FnOnce(usize, &Command<'_>) -> Response,
     ) -> Response {
-        self.execute(answers, command, gpo).unwrap_or_else(Response::from)
+        self.execute(cards, command, gpo).unwrap_or_else(Response::from)
     }
 
     fn execute(
         &mut self,
-        answers: &StaticAnswers,
+        cards: &[StaticAnswers],
         command: &[u8],
-        gpo: impl FnOnce(&Command<'_>) -> Response,
+        gpo: impl FnOnce(usize, &Command<'_>) -> Response,
     ) -> Result<Response, StatusWord> {
         let command = Command::parse(command)?;
         match (command.cla, command.ins) {
             (0x01..=0x03 | 0x81..=0x83, _) => Err(StatusWord::ChannelNotSupported),
-            (0x00, 0xA4) => self.select(answers, &command),
-            (0x00, 0xB2) => self.read_record(answers, &command),
+            (0x00, 0xA4) => self.select(cards, &command),
+            (0x00, 0xB2) => self.read_record(cards, &command),
             (0x80, 0xA8) => {
-                if self.state != State::Selected {
+                let State::Selected(card) = self.state else {
                     return Err(StatusWord::ConditionsNotSatisfied);
-                }
-                let response = gpo(&command);
+                };
+                let response = gpo(card, &command);
                 if response.status() == StatusWord::Ok as u16 {
-                    self.state = State::Processed;
+                    self.state = State::Processed(card);
+                    self.note_counter(card, &response);
                 }
                 Ok(response)
             }
-            (0x80, 0xCA) => Err(StatusWord::DataNotFound),
+            (0x80, 0xCA) => self.get_data(&command),
             (0x00 | 0x80, _) => Err(StatusWord::UnknownInstruction),
             _ => Err(StatusWord::UnknownClass),
         }
     }
 
-    fn select(&mut self, answers: &StaticAnswers, command: &Command<'_>) -> Result<Response, StatusWord> {
+    fn select(&mut self, cards: &[StaticAnswers], command: &Command<'_>) -> Result<Response, StatusWord> {
         if command.p1 != 0x04 || !matches!(command.p2, 0x00 | 0x02) {
             return Err(StatusWord::WrongParameters);
         }
         let first = command.p2 == 0x00;
         if first && command.data == PPSE {
             self.state = State::Idle;
-            return Ok(Response::ok(&answers.ppse));
+            return ppse(cards);
         }
-        // A partial name selects from 5 bytes, the RID, upwards; with one application there is no
-        // next occurrence (EMV Book 1, 12.3.1). A failed SELECT leaves the selection as it was
-        // (ISO/IEC 7816-4, 7.1.1).
-        if first && command.data.len() >= 5 && answers.aid.starts_with(command.data) {
-            self.state = State::Selected;
-            return Ok(Response::ok(&answers.fci));
+        if command.data.len() < RID_LEN {
+            return Err(StatusWord::NotFound);
         }
-        Err(StatusWord::NotFound)
+        // A name selects the card that has it, then those whose names begin so, in order of priority: the first
+        // occurrence, or the next behind the one that is selected (EMV Book 1, 12.3.1). A failed SELECT leaves
+        // the selection as it was (ISO/IEC 7816-4, 7.1.1).
+        let named = |exactly: bool| {
+            cards.iter().enumerate().filter(move |(_, card)| {
+                card.aid.starts_with(command.data) && (card.aid.len() == command.data.len()) == exactly
+            })
+        };
+        let mut fitting = named(true).chain(named(false));
+        let found = if first {
+            fitting.next()
+        } else {
+            fitting.find(|(card, _)| Some(*card) == self.state.card()).and_then(|_| fitting.next())
+        };
+        let (card, answers) = found.ok_or(StatusWord::NotFound)?;
+        self.state = State::Selected(card);
+        Ok(Response::ok(&answers.fci))
     }
 
-    fn read_record(&self, answers: &StaticAnswers, command: &Command<'_>) -> Result<Response, StatusWord> {
+    fn read_record(&self, cards: &[StaticAnswers], command: &Command<'_>) -> Result<Response, StatusWord> {
         let (number, sfi) = (command.p1, command.p2 >> 3);
         if number == 0 || command.p2 & 0x07 != 0x04 {
             return Err(StatusWord::WrongParameters);
         }
-        if self.state != State::Processed {
+        let State::Processed(card) = self.state else {
             return Err(StatusWord::ConditionsNotSatisfied);
-        }
-        if !answers.records.iter().any(|record| record.sfi == sfi) {
+        };
+        let records = || cards.get(card).into_iter().flat_map(|card| &card.records);
+        if !records().any(|record| record.sfi == sfi) {
             return Err(StatusWord::NotFound);
         }
-        let record = answers.records.iter().find(|record| (record.sfi, record.number) == (sfi, number));
+        let record = records().find(|record| (record.sfi, record.number) == (sfi, number));
         record.map(|record| Response::ok(&record.data)).ok_or(StatusWord::RecordNotFound)
     }
+
+    /// A phone's card has one data object to ask for, the counter of its last cryptogram: no electronic cash, no PIN
+    /// of its own, no log for terminals.
+    fn get_data(&self, command: &Command<'_>) -> Result<Response, StatusWord> {
+        let card = self.state.card().ok_or(StatusWord::ConditionsNotSatisfied)?;
+        if [command.p1, command.p2] != ATC {
+            return Err(StatusWord::DataNotFound);
+        }
+        let counter = self.counters.get(card).copied().flatten().ok_or(StatusWord::DataNotFound)?;
+        let [tag, more] = ATC;
+        let [high, low] = counter;
+        Ok(Response::ok(&[tag, more, 2, high, low]))
+    }
+
+    fn note_counter(&mut self, card: usize, response: &Response) {
+        let answer = tlv::find(response.data(), 0x77).and_then(|body| tlv::find(body, 0x9F36));
+        if let (Some(place), Some(counter)) = (self.counters.get_mut(card), answer) {
+            *place = counter.try_into().ok();
+        }
+    }
+}
+
+/// File control information of the PPSE: every card's directory entry (EMV Book B, 3.3).
+fn ppse(cards: &[StaticAnswers]) -> Result<Response, StatusWord> {
+    let mut entries = Vec::<u8, 250>::new();
+    for card in cards {
+        entries.extend_from_slice(&card.entry).map_err(|_| StatusWord::NoDiagnosis)?;
+    }
+    let nested = |tag, value: &[u8]| {
+        let mut out = Vec::<u8, 256>::new();
+        tlv::push(&mut out, tag, value).map(|()| out).map_err(|_| StatusWord::NoDiagnosis)
+    };
+    let directory = nested(0xA5, &nested(0xBF0C, &entries)?)?;
+    let name = nested(0x84, PPSE)?;
+    let mut both = name;
+    both.extend_from_slice(&directory).map_err(|_| StatusWord::NoDiagnosis)?;
+    Ok(Response::ok(&nested(0x6F, &both)?))
 }

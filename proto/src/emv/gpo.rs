@@ -1,15 +1,20 @@
 //! GET PROCESSING OPTIONS: the terminal's data and its qualifiers.
 
 use super::apdu::{Command, StatusWord};
+use crate::profile::Cvn;
 
-/// The processing options data object list every card of this profile sends in its FCI:
-/// 9F66 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37, 33 bytes in all (facts A1).
+/// The processing options data object list of a card with cryptogram version 01:
+/// 9F66 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37, 33 bytes in all, as real cards send it.
 pub const PDOL: [u8; 24] = [
     0x9F, 0x66, 4, 0x9F, 0x02, 6, 0x9F, 0x03, 6, 0x9F, 0x1A, 2, 0x95, 5, 0x5F, 0x2A, 2, 0x9A, 3, 0x9C, 1,
     0x9F, 0x37, 4,
 ];
-/// Length of the data the PDOL asks for.
+/// That of a card with cryptogram version 17: 9F66 9F02 9F37 5F2A, 16 bytes.
+pub const SHORT_PDOL: [u8; 12] = [0x9F, 0x66, 4, 0x9F, 0x02, 6, 0x9F, 0x37, 4, 0x5F, 0x2A, 2];
+/// Length of the data that [`PDOL`] asks for.
 pub const PDOL_DATA_LEN: usize = 33;
+/// Length of the data that [`SHORT_PDOL`] asks for.
+pub const SHORT_PDOL_DATA_LEN: usize = 16;
 
 /// Terminal transaction qualifiers, tag 9F66.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +72,14 @@ pub struct PdolData {
 }
 
 impl PdolData {
-    /// Takes the terminal's data out of the command: template 83 with exactly 33 bytes.
+    /// Takes the terminal's data out of the command: template 83 with exactly the bytes that the PDOL of this
+    /// cryptogram version asks for.
     ///
     /// # Errors
     /// [`StatusWord::WrongParameters`] for P1 P2 other than 0000, [`StatusWord::WrongData`] without
     /// template 83, [`StatusWord::WrongLength`] for any other length, and for TTQ 00000000;
     /// [`StatusWord::ConditionsNotSatisfied`] for a terminal that does not speak qPBOC.
-    pub fn from_command(command: &Command<'_>) -> Result<Self, StatusWord> {
+    pub fn from_command(command: &Command<'_>, cvn: Cvn) -> Result<Self, StatusWord> {
         if (command.p1, command.p2) != (0, 0) {
             return Err(StatusWord::WrongParameters);
         }
@@ -85,8 +91,11 @@ impl PdolData {
         if length != data.len() {
             return Err(StatusWord::WrongLength);
         }
-        let data: &[u8; PDOL_DATA_LEN] = data.try_into().map_err(|_| StatusWord::WrongLength)?;
-        let parsed = Self::from_bytes(data);
+        let wrong_length = |_| StatusWord::WrongLength;
+        let parsed = match cvn {
+            Cvn::V01 => Self::from_bytes(data.try_into().map_err(wrong_length)?),
+            Cvn::V17 => Self::from_short_bytes(data.try_into().map_err(wrong_length)?),
+        };
         if parsed.ttq.0 == [0; 4] {
             return Err(StatusWord::WrongLength);
         }
@@ -94,6 +103,19 @@ impl PdolData {
             return Err(StatusWord::ConditionsNotSatisfied);
         }
         Ok(parsed)
+    }
+
+    /// The 16 bytes in the order of [`SHORT_PDOL`]; what it does not ask for is zero.
+    #[must_use]
+    pub fn from_short_bytes(bytes: &[u8; SHORT_PDOL_DATA_LEN]) -> Self {
+        let [t0, t1, t2, t3, a0, a1, a2, a3, a4, a5, u0, u1, u2, u3, m0, m1] = *bytes;
+        Self {
+            ttq: Ttq([t0, t1, t2, t3]),
+            amount: [a0, a1, a2, a3, a4, a5],
+            currency: [m0, m1],
+            unpredictable: [u0, u1, u2, u3],
+            ..Self::from_bytes(&[0; PDOL_DATA_LEN])
+        }
     }
 
     /// The 33 bytes in the order of [`PDOL`].

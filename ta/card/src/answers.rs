@@ -4,17 +4,13 @@ use heapless::Vec;
 use tapvault_proto::{
     Error,
     emv::{
-        PPSE,
         application::{Record, StaticAnswers},
-        gpo::PDOL,
         tlv::push,
     },
     profile::CardProfile,
     wire::Bytes,
 };
 
-/// Application priority 1, tag 87: the only application there is.
-const PRIORITY: [u8; 1] = [1];
 /// Preferred language, tag 5F2D.
 const LANGUAGE: &[u8] = b"zh";
 /// Issuer code table index, tag 9F11: ISO/IEC 8859-1.
@@ -22,24 +18,21 @@ const CODE_TABLE: [u8; 1] = [1];
 /// Application usage control, tag 9F07: goods and services, at home and abroad, no cash.
 const USAGE: [u8; 2] = [0x3C, 0x00];
 
-/// The static answers of a profile (layout: facts of real UnionPay cards, EMV Book 1, 11.3 and 12.2).
+/// The static answers of a profile whose application has `name` in this phone (layout: facts of real UnionPay
+/// cards, EMV Book 1, 11.3 and 12.2).
 ///
 /// # Errors
 /// [`Error::Internal`] never for a checked profile: the lengths are bounded by its type.
-pub fn static_answers(profile: &CardProfile) -> Result<StaticAnswers, Error> {
-    let priority = |out: &mut Bytes<64>| push(out, 0x87, &PRIORITY);
-
+pub fn static_answers(profile: &CardProfile, name: Bytes<16>) -> Result<StaticAnswers, Error> {
     let mut entry = Bytes::<64>::new();
-    push(&mut entry, 0x4F, &profile.aid)?;
+    push(&mut entry, 0x4F, &name)?;
     push(&mut entry, 0x50, &profile.label)?;
-    priority(&mut entry)?;
-    let directory = wrap::<128>(0xBF0C, &wrap::<128>(0x61, &entry)?)?;
-    let ppse = fci(PPSE, &directory)?;
+    push(&mut entry, 0x87, &[profile.priority])?;
 
     let mut proprietary = Bytes::<128>::new();
     push(&mut proprietary, 0x50, &profile.label)?;
-    push(&mut proprietary, 0x87, &PRIORITY)?;
-    push(&mut proprietary, 0x9F38, &PDOL)?;
+    push(&mut proprietary, 0x87, &[profile.priority])?;
+    push(&mut proprietary, 0x9F38, profile.cvn.pdol())?;
     push(&mut proprietary, 0x5F2D, LANGUAGE)?;
     push(&mut proprietary, 0x9F11, &CODE_TABLE)?;
     push(&mut proprietary, 0x9F12, &profile.label)?;
@@ -50,9 +43,10 @@ pub fn static_answers(profile: &CardProfile) -> Result<StaticAnswers, Error> {
     let record = Record { sfi: 1, number: 1, data: wrap(0x70, &record)? };
 
     Ok(StaticAnswers {
-        ppse,
-        aid: profile.aid.clone(),
-        fci: fci(&profile.aid, &proprietary)?,
+        entry: wrap(0x61, &entry)?,
+        priority: profile.priority,
+        fci: fci(&name, &proprietary)?,
+        aid: name,
         records: Vec::from_iter([record]),
     })
 }

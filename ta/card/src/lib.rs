@@ -11,9 +11,9 @@ extern crate std;
 
 mod answers;
 mod keys;
-mod pboc;
 mod provision;
 mod store;
+pub mod suite;
 mod transaction;
 
 use answers::static_answers;
@@ -24,8 +24,8 @@ use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{
         CardEntry, CardService, CardState, ChallengeReply, ChallengeRequest, InstallReply, InstallRequest,
-        ListReply, ListRequest, ShowReply, ShowRequest, StaticAnswersRequest, StatusReply, StatusRequest,
-        TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest,
+        ListReply, ListRequest, RemoveReply, RemoveRequest, ShowReply, ShowRequest, StaticAnswersRequest,
+        StatusReply, StatusRequest, TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest,
     },
     document::{CardDisplay, hex, to_json},
     emv::{
@@ -178,7 +178,14 @@ impl<T: Tee> CardService for Call<'_, T> {
     }
 
     fn static_answers(&mut self, request: StaticAnswersRequest) -> Result<StaticAnswers, Error> {
-        static_answers(&self.store()?.card(request.card)?.profile)
+        let store = self.store()?;
+        static_answers(&store.card(request.card)?.profile, store.name_in_field(request.card)?)
+    }
+
+    fn remove(&mut self, request: RemoveRequest) -> Result<RemoveReply, Error> {
+        self.app.store(self.tee)?.remove(self.tee, request.card)?;
+        self.app.armed.take_if(|armed| armed.card == request.card);
+        Ok(RemoveReply {})
     }
 
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {
@@ -247,14 +254,13 @@ impl<T: Tee> CardService for Call<'_, T> {
         let armed = self.app.armed.take_if(|armed| armed.card == request.card);
         let card = self.app.store(self.tee)?.card_mut(request.card)?;
         let [0x80, 0xA8, ..] = request.command.as_slice() else { return Err(Error::BadParameters) };
-        let selected = request.aid == card.profile.aid;
-        let response =
-            CardApplication::selected().transmit(&StaticAnswers::none(), &request.command, |command| {
-                if !selected {
-                    return StatusWord::ConditionsNotSatisfied.into();
-                }
-                transaction::process(card, command, armed, now).unwrap_or_else(Response::from)
-            });
+        let selected = request.aid.starts_with(&card.profile.product.aid());
+        let response = CardApplication::selected().transmit(&[], &request.command, |_, command| {
+            if !selected {
+                return StatusWord::ConditionsNotSatisfied.into();
+            }
+            transaction::process(card, command, armed, now).unwrap_or_else(Response::from)
+        });
         Ok(TapGpoReply { response: response.into_bytes() })
     }
 }

@@ -1,8 +1,8 @@
 //! GET PROCESSING OPTIONS: the holder's verification, the counter, the cryptogram, the answer.
 
 use crate::{
-    pboc::{self, CardData},
     store::Card,
+    suite::{self, CardData},
 };
 use tapvault_proto::{
     Error,
@@ -12,7 +12,7 @@ use tapvault_proto::{
         tlv::push,
     },
     id::CardId,
-    profile::Suite,
+    profile::{CardProfile, VerificationStatus},
     wire::Bytes,
 };
 use tapvault_tee::Millis;
@@ -21,10 +21,6 @@ use tapvault_tee::Millis;
 const CVR_ARQC: [u8; 4] = [0x03, 0xA0, 0x00, 0x00];
 /// CVR byte 2 bit 3: the holder's PIN was verified by the card, here the wallet PIN.
 const CVR_PIN_VERIFIED: u8 = 0x04;
-/// Cryptogram version number.
-const CVN: u8 = 0x01;
-/// Algorithm in the issuer application data: 3DES.
-const ALGORITHM_3DES: u8 = 0x01;
 
 /// A verification the card holds: one GPO of one card, whatever becomes of it.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +53,21 @@ enum Verification {
 }
 
 impl Verification {
-    fn decide(card: &Card, terminal: &PdolData, fact_fits: bool) -> Result<Self, StatusWord> {
-        let (ttq, profile) = (terminal.ttq, &card.profile);
+    fn decide(
+        profile: &CardProfile,
+        terminal: &PdolData,
+        amount: u64,
+        fact_fits: bool,
+    ) -> Result<Self, StatusWord> {
+        let ttq = terminal.ttq;
+        // An amount in another currency cannot be held against the card's.
+        let of_the_card = u16::from_be_bytes(terminal.currency) == profile.currency;
+        let limited = profile.verification_from != CardProfile::NEVER;
+        let card_wants_pin = limited && (!of_the_card || amount >= profile.verification_from);
         if fact_fits {
             Ok(Self::WalletPin)
+        } else if card_wants_pin {
+            Err(needed(profile))
         } else if !ttq.verification_required() {
             Ok(Self::None)
         } else if ttq.online_pin() && profile.online_pin_allowed {
@@ -68,7 +75,7 @@ impl Verification {
         } else if ttq.signature() && profile.signature_allowed {
             Ok(Self::Signature)
         } else {
-            Err(StatusWord::VerificationNeeded)
+            Err(needed(profile))
         }
     }
 
@@ -91,6 +98,13 @@ impl Verification {
     }
 }
 
+const fn needed(profile: &CardProfile) -> StatusWord {
+    match profile.verification_status {
+        VerificationStatus::NotAllowed => StatusWord::VerificationNeeded,
+        VerificationStatus::ConditionsNotSatisfied => StatusWord::ConditionsNotSatisfied,
+    }
+}
+
 /// Answers GET PROCESSING OPTIONS. A refusal uses no counter.
 ///
 /// # Errors
@@ -101,14 +115,14 @@ pub fn process(
     armed: Option<Armed>,
     now: Millis,
 ) -> Result<Response, StatusWord> {
-    let terminal = &PdolData::from_command(command)?;
+    let terminal = &PdolData::from_command(command, card.profile.cvn)?;
     let amount = terminal.amount_minor().ok_or(StatusWord::WrongData)?;
     if terminal.ttq.offline_only() {
         // Phone cards are online only.
         return Err(StatusWord::ConditionsNotSatisfied);
     }
     let fact_fits = armed.is_some_and(|armed| armed.fits(terminal, amount, now));
-    let verification = Verification::decide(card, terminal, fact_fits)?;
+    let verification = Verification::decide(&card.profile, terminal, amount, fact_fits)?;
     let atc = card.next_atc().map_err(|_| StatusWord::ConditionsNotSatisfied)?;
     answer(card, terminal, verification, atc).map_err(|_| StatusWord::NoDiagnosis)
 }
@@ -116,13 +130,11 @@ pub fn process(
 fn answer(card: &Card, terminal: &PdolData, verification: Verification, atc: u16) -> Result<Response, Error> {
     let profile = &card.profile;
     let cvr = verification.cvr();
-    let ac = match profile.suite {
-        Suite::Pboc3DesCvn01 => {
-            pboc::cryptogram(&profile.udk, terminal, &CardData { aip: profile.aip, atc, cvr })
-        }
-    };
+    let data = CardData { aip: profile.aip, atc, cvr };
+    let ac = suite::cryptogram(profile.suite, profile.cvn, &profile.udk, terminal, &data);
     let [c0, c1, c2, c3] = cvr;
-    let issuer_data = [0x07, profile.key_version, CVN, c0, c1, c2, c3, ALGORITHM_3DES];
+    let (cvn, algorithm) = (profile.cvn as u8, profile.suite.algorithm());
+    let issuer_data = [0x07, profile.key_version, cvn, c0, c1, c2, c3, algorithm];
 
     let mut body = Bytes::<128>::new();
     push(&mut body, 0x82, &profile.aip)?;

@@ -28,6 +28,12 @@ pub enum Command {
         #[arg(value_parser = id)]
         card: [u8; 16],
     },
+    /// Takes a card out of the phone, keys and all; only its bank can put it back.
+    Remove {
+        /// The card's id.
+        #[arg(value_parser = id)]
+        card: [u8; 16],
+    },
 }
 
 /// Runs the command.
@@ -54,6 +60,11 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
             let text: Vec<_> = rows.iter().map(|(_, text)| text.as_str()).collect();
             let text = if text.is_empty() { "no cards" } else { &text.join("\n") };
             output.show(&rows.iter().map(|(value, _)| value.clone()).collect(), text);
+        }
+        Command::Remove { card } => {
+            let card = CardId(card);
+            wallet.remove_card(card)?;
+            output.show(&json!({ "removed": card.to_string() }), &format!("removed card {card}"));
         }
         Command::Show { card } => {
             let display = wallet.show(CardId(card))?;

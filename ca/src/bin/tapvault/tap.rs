@@ -4,18 +4,18 @@ use crate::output::{Failure, Output, id};
 use serde_json::json;
 use std::net::SocketAddr;
 use tapvault::{ClientError, Transport, Wallet, reader};
-use tapvault_proto::{Error, id::CardId};
+use tapvault_proto::{Error, emv::application::MAX_IN_FIELD, id::CardId};
 
-/// Presents a card to a terminal behind a virtual reader (vsmartcard's vpcd protocol).
+/// Presents cards to a terminal behind a virtual reader (vsmartcard's vpcd protocol).
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The card.
-    #[arg(value_parser = id)]
-    card: [u8; 16],
+    /// The cards the terminal may choose from, 1 to 6; it sees them in order of their priority.
+    #[arg(value_parser = id, required = true, num_args = 1..=MAX_IN_FIELD)]
+    cards: Vec<[u8; 16]>,
     /// Where the reader listens.
     #[arg(long, default_value = reader::DEFAULT_READER)]
     reader: SocketAddr,
-    /// Uses the PIN verification made by `tapvault pin verify`; refused when there is none.
+    /// Uses the PIN verification made by `tapvault pin verify` for the first card; refused when there is none.
     #[arg(long)]
     verified: bool,
 }
@@ -29,7 +29,9 @@ pub fn run<T: Transport>(
     wallet: &mut Wallet<T>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let mut tap = wallet.prepare_tap(CardId(arguments.card), arguments.verified)?;
+    let cards: Vec<_> = arguments.cards.iter().copied().map(CardId).collect();
+    let verified = cards.first().copied().filter(|_| arguments.verified);
+    let mut tap = wallet.prepare_taps(&cards, verified)?;
     let answered = reader::present(&mut tap, arguments.reader).map_err(|error| {
         Failure::Io(format!("the reader at {} (is a terminal waiting there?)", arguments.reader), error)
     })?;

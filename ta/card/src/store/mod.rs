@@ -1,38 +1,17 @@
 //! The cards in storage and in memory: one object per place, all of a card in it.
 
+mod state;
+
+use state::{DAMAGED, RESERVED_AT, Stored};
 use tapvault_proto::{
     Error,
     card::{ATC_RANGE, MAX_CARDS},
     id::{CardId, ProviderId},
     profile::CardProfile,
-    wire::{Wire, decode_exact, encode_into},
+    wire::{Bytes, Wire, encode_into},
 };
 use tapvault_tee::{StorageError, Tee};
 use zeroize::Zeroizing;
-
-const FORMAT: u8 = 1;
-/// In place of [`FORMAT`]: the card that was here is damaged. OP-TEE deletes an altered object when it
-/// is opened; the mark remembers what was found.
-const DAMAGED: u8 = 0xFF;
-/// Where the reserved counter lies in the object: the two bytes `tap_prepare` overwrites.
-const RESERVED_AT: u32 = 1;
-
-tapvault_proto::message! {
-    /// A card as stored.
-    Stored {
-        /// [`FORMAT`].
-        format: u8,
-        /// Highest application transaction counter that may have left; after a restart the next is
-        /// one above it.
-        reserved: u16,
-        /// The card.
-        card: CardId,
-        /// Its provider.
-        provider: ProviderId,
-        /// Keys and data.
-        profile: CardProfile,
-    }
-}
 
 /// A card ready to use.
 pub struct Card {
@@ -129,6 +108,25 @@ impl Store {
         })
     }
 
+    /// The name of a card's application in this phone: its AID, or where a card in an earlier place has the same,
+    /// that and the number of its place, so that a terminal can ask for one after the other.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`].
+    pub fn name_in_field(&self, id: CardId) -> Result<Bytes<16>, Error> {
+        let held = |(slot, place): (u8, &Place)| match place {
+            Place::Held(card) => Some((slot, card.id, card.profile.product)),
+            Place::Empty | Place::Damaged => None,
+        };
+        let held = || self.places().filter_map(held);
+        let (slot, _, product) = held().find(|(_, card, _)| *card == id).ok_or(Error::UnknownCard)?;
+        let mut name = Bytes::from_iter(product.aid());
+        if held().any(|(other, _, same)| other < slot && same == product) {
+            name.push(slot + 1).map_err(|_| Error::Internal)?;
+        }
+        Ok(name)
+    }
+
     /// How many cards can be used.
     pub fn count(&self) -> u8 {
         u8::try_from(self.cards().count()).unwrap_or(u8::MAX)
@@ -147,7 +145,7 @@ impl Store {
     ) -> Result<(), Error> {
         let index = self.place_for(card, provider, profile.key_version)?;
         let place = self.places.get_mut(index).ok_or(Error::Internal)?;
-        let stored = Stored { format: FORMAT, reserved: 0, card, provider, profile };
+        let stored = Stored::new(card, provider, profile);
         let mut bytes = Zeroizing::new([0; Stored::MAX]);
         let len = encode_into(&stored, bytes.as_mut_slice())?;
         tee.create(&name(index), bytes.get(..len).ok_or(Error::Internal)?)?;
@@ -174,6 +172,23 @@ impl Store {
         let empty = self.places.iter().position(|place| matches!(place, Place::Empty));
         let damaged = || self.places.iter().position(|place| matches!(place, Place::Damaged));
         empty.or_else(damaged).ok_or(Error::CardStoreFull)
+    }
+
+    /// Deletes a card; when this returns, storage and memory have forgotten it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`]; storage's, and the card is then as it was.
+    pub fn remove<T: Tee>(&mut self, tee: &mut T, id: CardId) -> Result<(), Error> {
+        let matches = |place: &Place| matches!(place, Place::Held(card) if card.id == id);
+        let index = self.places.iter().position(matches).ok_or(Error::UnknownCard)?;
+        match tee.open(&name(index)) {
+            Ok(object) => tee.delete(object)?,
+            // Somebody was faster.
+            Err(StorageError::NotFound | StorageError::Corrupt) => {}
+            Err(error) => return Err(error.into()),
+        }
+        *self.places.get_mut(index).ok_or(Error::Internal)? = Place::Empty;
+        Ok(())
     }
 
     /// Makes sure that at least one counter is reserved; when a new range is needed, it is in storage
@@ -219,9 +234,8 @@ fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {
         }
         Err(error) => return Err(error.into()),
     };
-    let stored = bytes.get(..len).and_then(|bytes| decode_exact::<Stored>(bytes).ok());
-    let sound = |stored: &Stored| stored.format == FORMAT && stored.profile.check().is_ok();
-    Ok(stored.filter(sound).map_or(Place::Damaged, |stored| Place::Held(held(stored))))
+    let stored = bytes.get(..len).and_then(Stored::read);
+    Ok(stored.map_or(Place::Damaged, |stored| Place::Held(held(stored))))
 }
 
 fn damaged<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {
