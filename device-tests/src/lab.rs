@@ -9,7 +9,7 @@ use tapvault_network::{
     issuer::{Decision, Issuer},
     kind::CardKind,
     lab::LabBank,
-    registry::{CNY, Order, draw_card_id},
+    registry::{CNY, HolderRules, Order, draw_card_id},
     request::{AuthorisationRequest, CardAnswer},
 };
 use tapvault_proto::{
@@ -87,8 +87,8 @@ pub struct Lab {
     pub provider: Provider,
     /// What it issues.
     pub kind: CardKind,
-    /// From which amount its cards want the wallet PIN.
-    pub verification_from: u64,
+    /// How its cards' holders may be verified.
+    pub holder: HolderRules,
 }
 
 impl Lab {
@@ -102,7 +102,7 @@ impl Lab {
             issuer: Issuer::in_memory(),
             provider,
             kind: CardKind::default(),
-            verification_from: CardProfile::NEVER,
+            holder: HolderRules::default(),
         })
     }
 
@@ -117,6 +117,18 @@ impl Lab {
     /// # Errors
     /// The bank's.
     pub fn package(&mut self, card: CardId, challenge: &ChallengeReply) -> Outcome<String> {
+        self.package_and_profile(card, challenge).map(|(package, _)| package)
+    }
+
+    /// As [`Self::package`], with what is sealed in it.
+    ///
+    /// # Errors
+    /// The bank's.
+    pub fn package_and_profile(
+        &mut self,
+        card: CardId,
+        challenge: &ChallengeReply,
+    ) -> Outcome<(String, CardProfile)> {
         let order = Order {
             bank: LabBank::A,
             card,
@@ -124,10 +136,12 @@ impl Lab {
             last_four: *b"4321",
             expiry: "3012".into(),
             kind: self.kind,
-            verification_from: self.verification_from,
+            holder: self.holder,
         };
         let profile = self.issuer.issue(&order).map_err(say)?;
-        self.provider.seal(card, &challenge.challenge, &challenge.recipient, &profile).map_err(say)
+        let ChallengeReply { challenge, recipient } = challenge;
+        let package = self.provider.seal(card, challenge, recipient, &profile).map_err(say)?;
+        Ok((package, profile))
     }
 
     /// Puts a new card into the wallet.

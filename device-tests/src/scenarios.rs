@@ -436,7 +436,7 @@ fn a_terminal_chooses_among_cards<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) 
 fn a_card_that_wants_the_pin_gets_it<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
     let wallet = &mut wallet();
     let (mut lab, card) = prepared(wallet)?;
-    lab.verification_from = 1_000;
+    lab.holder.pin_from = 1_000;
     let challenge = wallet.card_challenge().map_err(say)?;
     let package = lab.package(card, &challenge)?;
     wallet.add_card(package.as_bytes()).map_err(say)?;

@@ -76,6 +76,25 @@ fn provisioning_is_all_or_nothing() {
 }
 
 #[test]
+fn a_removal_is_all_or_nothing() {
+    let points = at_every_change(
+        |_, wallet, card| wallet.remove_card(card),
+        |lab, wallet, card, done| {
+            let cards = wallet.cards().unwrap();
+            assert_eq!(cards.len(), usize::from(!done));
+            if done {
+                // The place is free, and nothing of the card is in it.
+                lab.provision(wallet).unwrap();
+                assert_eq!(refusal(wallet.show(card)), Some(Error::UnknownCard));
+            } else {
+                assert!(lab::pay(lab, wallet, card, (1, false, false)).unwrap().1.is_approved());
+            }
+        },
+    );
+    assert_eq!(points, 1, "a card is one object");
+}
+
+#[test]
 fn the_pin_is_the_old_one_or_the_new_one() {
     let points = at_every_change(
         |lab, wallet, _| wallet.change_pin(lab.provider_id(), &mut Digits::of(&[PIN, "2468"])),

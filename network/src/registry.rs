@@ -41,9 +41,26 @@ pub struct Order {
     pub expiry: String,
     /// Suite, cryptogram version, key derivation and product.
     pub kind: CardKind,
+    /// How its holder may be verified.
+    pub holder: HolderRules,
+}
+
+/// How a card's holder may be verified, beside the wallet PIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HolderRules {
+    /// Whether the terminal's online PIN may stand in for the wallet PIN.
+    pub online_pin: bool,
+    /// Whether a signature may.
+    pub signature: bool,
     /// From which amount, in minor units, the card wants the wallet PIN whatever the terminal asks;
     /// [`CardProfile::NEVER`] leaves it to the terminal.
-    pub verification_from: u64,
+    pub pin_from: u64,
+}
+
+impl Default for HolderRules {
+    fn default() -> Self {
+        Self { online_pin: true, signature: false, pin_from: CardProfile::NEVER }
+    }
 }
 
 /// Why a card was not issued.
@@ -144,7 +161,7 @@ impl Issuer {
 /// # Errors
 /// [`IssueError::Digits`], [`IssueError::Profile`].
 pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardProfile, IssueError> {
-    let Order { bank, last_four, kind, .. } = *order;
+    let Order { bank, last_four, kind, holder, .. } = *order;
     let expiry = order.expiry.as_str();
     let month = expiry.get(2..).and_then(|month| month.parse::<u8>().ok());
     if !month.is_some_and(|month| (1..=12).contains(&month)) {
@@ -170,9 +187,9 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
         psn: PSN,
         aip: AIP,
         currency: CNY,
-        online_pin_allowed: true,
-        signature_allowed: false,
-        verification_from: order.verification_from,
+        online_pin_allowed: holder.online_pin,
+        signature_allowed: holder.signature,
+        verification_from: holder.pin_from,
         verification_status: VerificationStatus::NotAllowed,
         udk,
         last_four,
@@ -244,7 +261,7 @@ mod tests {
                 last_four: *b"4321",
                 expiry: bad.into(),
                 kind: CardKind::default(),
-                verification_from: CardProfile::NEVER,
+                holder: HolderRules::default(),
             };
             let profile = lab_profile(&order, "6299991234567890", 1);
             assert!(matches!(profile, Err(IssueError::Digits)), "{bad}");

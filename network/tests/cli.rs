@@ -18,9 +18,9 @@ use tapvault_network::{
     frame::{CardLink, Control, FromReader, read_frame, write_frame},
     kind::CardKind,
     lab::LabBank,
-    registry::{Order, lab_profile},
+    registry::{HolderRules, Order, lab_profile},
 };
-use tapvault_proto::{document::SealedPackage, id::CardId, profile::CardProfile};
+use tapvault_proto::{document::SealedPackage, id::CardId};
 
 const BANK: &str = env!("CARGO_BIN_EXE_tapvault-bank");
 const TERMINAL: &str = env!("CARGO_BIN_EXE_tapvault-terminal");
@@ -88,7 +88,7 @@ fn tap(folder: &Path, pin: bool, atc: u16) {
             last_four: *b"4321",
             expiry: "3112".into(),
             kind: CardKind::default(),
-            verification_from: CardProfile::NEVER,
+            holder: HolderRules::default(),
         };
         lab_profile(&order, TOKEN, 1).unwrap()
     };

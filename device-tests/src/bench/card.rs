@@ -12,6 +12,7 @@ use tapvault_proto::{
     card::{TapGpoRequest, TapPrepareRequest},
     emv::AID_UNIONPAY_DEBIT,
     id::CardId,
+    profile::Suite,
     service::Service,
     wire::Bytes,
 };
@@ -49,6 +50,21 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
         call(&mut channel, &prepare).map_err(say)?;
         gpo(&mut channel)
     })?);
+
+    for (name, suite) in [
+        ("tap_gpo_domestic", Suite::PbocSm4),
+        ("tap_gpo_emv_3des", Suite::Emv3Des),
+        ("tap_gpo_aes", Suite::EmvAes),
+    ] {
+        lab.kind.suite = suite;
+        let challenge = wallet.card_challenge().map_err(say)?;
+        let package = lab.package(card, &challenge)?;
+        wallet.add_card(package.as_bytes()).map_err(say)?;
+        rows.push(row(name, 50, || {
+            call(&mut channel, &prepare).map_err(say)?;
+            gpo(&mut channel)
+        })?);
+    }
 
     let mut fewest = u64::MAX;
     for _ in 0..20 {

@@ -16,7 +16,7 @@ use tapvault_network::{
     issuer::Issuer,
     kind::{CardKind, Named},
     lab::{self, LabBank},
-    registry::{Order, draw_card_id},
+    registry::{HolderRules, Order, draw_card_id},
     state::{CardRecord, CardStatus},
     suite::Derivation,
 };
@@ -137,6 +137,12 @@ struct Kind {
     /// From this amount on, in minor units, the card wants the wallet PIN whatever the terminal asks; 0 is always.
     #[arg(long, value_name = "AMOUNT", default_value_t = CardProfile::NEVER, hide_default_value = true)]
     pin_from: u64,
+    /// The terminal's online PIN may not stand in for the wallet PIN.
+    #[arg(long)]
+    no_online_pin: bool,
+    /// A signature may stand in for the wallet PIN.
+    #[arg(long)]
+    signature: bool,
 }
 
 impl Kind {
@@ -191,12 +197,15 @@ fn run(command: Command) -> Result<String, String> {
             provider.check_recipient(&recipient).map_err(text)?;
             let mut issuer = Issuer::open_or_create(&state).map_err(text)?;
             let known = issuer.cards().iter().find(|record| record.card == card.0);
-            let verification_from = kind.pin_from;
+            let holder = HolderRules {
+                online_pin: !kind.no_online_pin,
+                signature: kind.signature,
+                pin_from: kind.pin_from,
+            };
             let kind = kind.over(known.map(|record| record.kind).unwrap_or_default());
             let (bank, last_four) = (provider.bank(), pan_last_four);
-            let profile = issuer
-                .issue(&Order { bank, card, token, last_four, expiry, kind, verification_from })
-                .map_err(text)?;
+            let profile =
+                issuer.issue(&Order { bank, card, token, last_four, expiry, kind, holder }).map_err(text)?;
             provider.seal(card, &nonce, &recipient, &profile).map_err(text)
         }
         Command::Ticket { challenge, provider, purpose } => {

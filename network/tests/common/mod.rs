@@ -11,7 +11,7 @@ use tapvault_network::{
     frame::CardLink,
     kind::CardKind,
     lab::LabBank,
-    registry::{CNY, Order},
+    registry::{CNY, HolderRules, Order},
     request::{AuthorisationRequest, CardAnswer},
     suite,
     terminal::Payment,
@@ -41,7 +41,7 @@ pub fn order(token: &str) -> Order {
         last_four: *b"4321",
         expiry: "3112".into(),
         kind: CardKind::default(),
-        verification_from: CardProfile::NEVER,
+        holder: HolderRules::default(),
     }
 }
 
