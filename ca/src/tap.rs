@@ -5,7 +5,7 @@ use tapvault_proto::{
     card::TapGpoRequest,
     emv::{
         apdu::{Response, StatusWord},
-        application::{CardApplication, StaticAnswers},
+        application::{CardApplication, Processed, StaticAnswers},
     },
     id::CardId,
     wire::Bytes,
@@ -60,8 +60,9 @@ fn gpo<C: Channel>(
     card: CardId,
     aid: Bytes<16>,
     command: &[u8],
-) -> Result<Response, Option<ClientError>> {
+) -> Result<Processed, Option<ClientError>> {
     let command = Bytes::from_slice(command).map_err(|_| None)?;
     let reply = call(channel, &TapGpoRequest { card, aid, command }).map_err(Some)?;
-    Response::from_bytes(&reply.response).ok_or(None)
+    let response = Response::from_bytes(&reply.response).ok_or(None)?;
+    Ok(Processed { response, record: reply.record })
 }

@@ -66,7 +66,7 @@ impl<T: Transport> Wallet<T> {
         self.call(&card::ChallengeRequest {})
     }
 
-    /// Installs a sealed package, JSON of at most 2048 bytes.
+    /// Installs a sealed package, JSON of at most [`MAX_PACKAGE`] bytes.
     ///
     /// # Errors
     /// The card trusted app's refusal; the store is then as it was.

@@ -9,6 +9,7 @@ pub mod cases;
 #[cfg(feature = "optee")]
 pub mod hostile;
 pub mod lab;
+pub mod oda;
 #[cfg(feature = "optee")]
 pub mod powerloss;
 pub mod random;

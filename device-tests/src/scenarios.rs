@@ -4,12 +4,14 @@
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Field, Lab, PIN, say},
+    oda::{Read, WANTS_ODA},
 };
 use tapvault::{ClientError, Transport, Wallet, wallet::Purpose};
 use tapvault_network::{
     bank,
     issuer::{Decision, Reason},
     kind::CardKind,
+    oda::{OdaKind, rsa, sm2},
     registry::CNY,
     terminal::{Payment, Refusal, Verification, pay},
 };
@@ -55,6 +57,7 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_terminal_chooses_among_cards,
         a_card_that_wants_the_pin_gets_it,
         a_removed_card_is_gone,
+        a_terminal_authenticates_cards_offline,
     ]
 }
 
@@ -373,7 +376,7 @@ fn every_suite_pays<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()>
     let wallet = &mut wallet();
     let (mut lab, card) = prepared(wallet)?;
     for (suite, cvn, derivation) in crate::cases::paths() {
-        lab.kind = CardKind { suite, cvn, derivation, product: Product::Debit };
+        lab.kind = CardKind { suite, cvn, derivation, ..CardKind::default() };
         let challenge = wallet.card_challenge().map_err(say)?;
         let package = lab.package(card, &challenge)?;
         wallet.add_card(package.as_bytes()).map_err(say)?;
@@ -480,4 +483,53 @@ fn a_removed_card_is_gone<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outco
     let package = lab.package(card, &challenge)?;
     wallet.add_card(package.as_bytes()).map_err(say)?;
     refused(wallet.prepare_tap(card, true).map(|_| ()), Error::NoVerification)
+}
+
+fn a_terminal_authenticates_cards_offline<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
+    let wallet = &mut wallet();
+    let (mut lab, card) = prepared(wallet)?;
+    for kind in [OdaKind::Rsa1024, OdaKind::Rsa1536, OdaKind::Sm2] {
+        lab.kind.oda = kind;
+        let challenge = wallet.card_challenge().map_err(say)?;
+        let package = lab.package(card, &challenge)?;
+        wallet.add_card(package.as_bytes()).map_err(say)?;
+        for number in [1, 2] {
+            let mut tap = wallet.prepare_tap(card, false).map_err(say)?;
+            let read = Read::tap(&mut tap, WANTS_ODA, [number; 4])?;
+            let authentic = if kind == OdaKind::Sm2 { with_sm2(&read)? } else { with_rsa(&read)? };
+            ensure(authentic == Some(()), || format!("{kind:?}: not authentic"))?;
+        }
+    }
+    Ok(())
+}
+
+fn with_sm2(read: &Read) -> Outcome<Option<()>> {
+    let (static_data, terminal) = (read.static_data()?, read.terminal_data()?);
+    let (of_issuer, of_card, signature) = (read.get(0x90)?, read.get(0x9F46)?, read.get(0x9F4B)?);
+    let authority = sm2::Signer::authority().ok_or("no authority")?.public();
+    let card = sm2::recover(&authority, of_issuer, &[])
+        .and_then(|issuer| sm2::recover(issuer, of_card, &static_data));
+    Ok(card.filter(|card| sm2::verifies_dynamic(card, signature, &terminal)).map(|_| ()))
+}
+
+fn with_rsa(read: &Read) -> Outcome<Option<()>> {
+    let (static_data, terminal) = (read.static_data()?, read.terminal_data()?);
+    let remainder = |tag| read.get(tag).unwrap_or_default().to_vec();
+    // Behind format, name, date, serial number, two algorithms and two lengths; padding where there is room.
+    let modulus = |certificate: &[u8], name: usize, rest: &[u8]| {
+        let len = usize::from(certificate[1 + name + 5 + 2]);
+        let inside = &certificate[1 + name + 5 + 4..];
+        [&inside[..inside.len().min(len)], rest].concat()
+    };
+    let authority = rsa::Signer::authority().ok_or("no authority")?.modulus();
+    let (issuer_rest, card_rest) = (remainder(0x92), remainder(0x9F48));
+    let more = [&issuer_rest[..], read.get(0x9F32)?].concat();
+    let Some(issuer) = rsa::recover(&authority, read.get(0x90)?, &more) else { return Ok(None) };
+    let issuer = modulus(&issuer, 4, &issuer_rest);
+    let more = [&card_rest[..], read.get(0x9F47)?, &static_data].concat();
+    let Some(card) = rsa::recover(&issuer, read.get(0x9F46)?, &more) else { return Ok(None) };
+    let card = modulus(&card, 10, &card_rest);
+    let Some(signed) = rsa::recover(&card, read.get(0x9F4B)?, &terminal) else { return Ok(None) };
+    let counter = [&[0x05, 0x01, 3, 2], read.get(0x9F36)?].concat();
+    Ok(signed.starts_with(&counter).then_some(()))
 }

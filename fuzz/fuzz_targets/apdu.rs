@@ -51,7 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
         let mut asked = false;
         let response = application.transmit(ANSWERS.as_slice(), &command, |_, _| {
             asked = true;
-            if gives { Response::ok(&[0xA4; 50]) } else { StatusWord::ConditionsNotSatisfied.into() }
+            if gives { Response::ok(&[0xA4; 50]).into() } else { StatusWord::ConditionsNotSatisfied.into() }
         });
         let (data, status) = (response.data(), StatusWord::from_code(response.status()));
         assert!((2..=MAX_RESPONSE).contains(&response.as_bytes().len()));

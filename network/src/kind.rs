@@ -1,6 +1,6 @@
 //! What kind of card an issuer makes: suite, cryptogram version, key derivation, product, each by a name.
 
-use crate::suite::Derivation;
+use crate::{oda::OdaKind, suite::Derivation};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use tapvault_proto::profile::{Cvn, Product, Suite};
 
@@ -48,6 +48,11 @@ impl Named for Derivation {
     const NAMES: &'static [(Self, &'static str)] = &[(Self::A, "a"), (Self::B, "b")];
 }
 
+impl Named for OdaKind {
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::None, "none"), (Self::Rsa1024, "rsa-1024"), (Self::Rsa1536, "rsa-1536"), (Self::Sm2, "sm2")];
+}
+
 fn write<T: Named, S: Serializer>(choice: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(choice.name())
 }
@@ -72,12 +77,21 @@ pub struct CardKind {
     /// The product.
     #[serde(serialize_with = "write", deserialize_with = "read")]
     pub product: Product,
+    /// Offline data authentication.
+    #[serde(serialize_with = "write", deserialize_with = "read")]
+    pub oda: OdaKind,
 }
 
 /// The only kind there was when state files did not say one.
 impl Default for CardKind {
     fn default() -> Self {
-        Self { suite: Suite::Pboc3Des, cvn: Cvn::V01, derivation: Derivation::A, product: Product::Debit }
+        Self {
+            suite: Suite::Pboc3Des,
+            cvn: Cvn::V01,
+            derivation: Derivation::A,
+            product: Product::Debit,
+            oda: OdaKind::None,
+        }
     }
 }
 
@@ -97,7 +111,10 @@ mod tests {
     fn a_kind_goes_through_json() {
         let kind = CardKind { suite: Suite::PbocSm4, cvn: Cvn::V17, ..CardKind::default() };
         let json = serde_json::to_string(&kind).unwrap();
-        assert_eq!(json, r#"{"suite":"pboc-sm4","cvn":"17","derivation":"a","product":"debit"}"#);
+        assert_eq!(
+            json,
+            r#"{"suite":"pboc-sm4","cvn":"17","derivation":"a","product":"debit","oda":"none"}"#
+        );
         assert_eq!(serde_json::from_str::<CardKind>(&json).unwrap(), kind);
         assert!(serde_json::from_str::<CardKind>(&json.replace("sm4", "sm5")).is_err());
     }

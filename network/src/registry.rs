@@ -4,6 +4,7 @@ use crate::{
     issuer::Issuer,
     kind::CardKind,
     lab::LabBank,
+    oda,
     request::track2_of,
     state::{CardRecord, CardStatus, StateError},
     suite,
@@ -170,6 +171,16 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
     let track2 = track2_of(token, expiry).ok_or(IssueError::Digits)?;
     let master = bank.issuer_master_key(key_version);
     let udk = suite::udk(kind.suite, kind.derivation, &master, token, PSN).map_err(|_| IssueError::Digits)?;
+    let card = oda::Card {
+        token,
+        expiry: hex::decode(expiry)
+            .ok()
+            .and_then(|expiry| expiry.try_into().ok())
+            .ok_or(IssueError::Digits)?,
+        aip: AIP,
+        key_version,
+    };
+    let oda = oda::make(kind.oda, bank, &card).map_err(|oda::NoKey| IssueError::NoRandomness)?;
     let label: &[u8] = match kind.product {
         Product::Debit => b"UnionPay Debit",
         Product::Credit => b"UnionPay Credit",
@@ -192,6 +203,7 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
         verification_from: holder.pin_from,
         verification_status: VerificationStatus::NotAllowed,
         udk,
+        oda,
         last_four,
         art: bytes(b"lab-blue")?,
         issuer: bytes(format!("Lab Bank {}", bank.name()).as_bytes())?,

@@ -2,7 +2,10 @@
 
 use crate::{
     document::MAX_PACKAGE,
-    emv::{apdu, application::StaticAnswers},
+    emv::{
+        apdu,
+        application::{Record, StaticAnswers},
+    },
     id::{CardId, ProviderId},
     trustlet::{Forwarded, keys},
     wire::Bytes,
@@ -173,6 +176,8 @@ crate::message! {
     TapGpoReply {
         /// As it goes to the terminal.
         response: Bytes<{ apdu::MAX_RESPONSE }>,
+        /// The last record of a transaction with offline data authentication: the card's own data for it.
+        record: Option<Record>,
     }
 }
 

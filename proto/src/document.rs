@@ -9,11 +9,11 @@ use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
 /// Longest sealed package in bytes of JSON.
-pub const MAX_PACKAGE: usize = 2048;
+pub const MAX_PACKAGE: usize = 6144;
 /// Longest display document in bytes of JSON.
 pub const MAX_DISPLAY: usize = 384;
 /// Longest encrypted profile in bytes, authentication tag included.
-pub const MAX_CIPHERTEXT: usize = 512;
+pub const MAX_CIPHERTEXT: usize = 2560;
 
 /// Lower-case hexadecimal text of exactly `N / 2` bytes.
 pub type Hex<const N: usize> = String<N>;

@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    emv::{AID_UNIONPAY_DEBIT, gpo},
+    emv::{AID_UNIONPAY_DEBIT, application::Record, gpo},
     wire::{Bytes, Reader, Wire, Writer},
 };
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -22,6 +22,39 @@ impl Key128 {
     #[must_use]
     pub fn expose(&self) -> &[u8; 16] {
         &self.0
+    }
+}
+
+/// A secret of up to `N` bytes, wiped when dropped; never shown by `Debug` since there is none.
+pub struct SecretBytes<const N: usize>(Bytes<N>);
+
+impl<const N: usize> SecretBytes<N> {
+    /// A secret; `None` when it is longer.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        Bytes::from_slice(bytes).ok().map(Self)
+    }
+
+    /// The bytes, for the cipher.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<const N: usize> Drop for SecretBytes<N> {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+impl<const N: usize> Wire for SecretBytes<N> {
+    const MAX: usize = Bytes::<N>::MAX;
+    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+        self.0.encode(out)
+    }
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
+        Bytes::decode(input).map(Self)
     }
 }
 
@@ -119,6 +152,116 @@ crate::code! {
     }
 }
 
+/// Longest RSA modulus in bytes (EMV Book 2, B2.1).
+pub const MAX_MODULUS: usize = 248;
+
+crate::message! {
+    /// An RSA key in the form of the Chinese remainder theorem, public exponent 3 (RFC 8017, 3.2). The modulus is a
+    /// whole number of bytes, 64 to [`MAX_MODULUS`]; each part is at most half as long.
+    RsaKey {
+        /// First prime.
+        p: SecretBytes<124>,
+        /// Second prime.
+        q: SecretBytes<124>,
+        /// `3⁻¹ mod (p - 1)`.
+        dp: SecretBytes<124>,
+        /// `3⁻¹ mod (q - 1)`.
+        dq: SecretBytes<124>,
+        /// `q⁻¹ mod p`.
+        qinv: SecretBytes<124>,
+    }
+}
+
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a trusted app keeps cards in static memory, the heap stays small"
+)]
+/// The key of offline data authentication, certified by the issuer (EMV Book 2, 6; JR/T 0025.17).
+pub enum OdaKey {
+    /// International.
+    Rsa(RsaKey),
+    /// Domestic: the private scalar, 32 bytes.
+    Sm2(SecretBytes<32>),
+}
+
+impl Wire for OdaKey {
+    const MAX: usize = 1 + RsaKey::MAX;
+    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+        match self {
+            Self::Rsa(key) => 1_u8.encode(out).and_then(|()| key.encode(out)),
+            Self::Sm2(key) => 2_u8.encode(out).and_then(|()| key.encode(out)),
+        }
+    }
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
+        match u8::decode(input)? {
+            1 => RsaKey::decode(input).map(Self::Rsa),
+            2 => SecretBytes::decode(input).map(Self::Sm2),
+            _ => Err(Error::BadParameters),
+        }
+    }
+}
+
+crate::message! {
+    /// What a card needs for fDDA, fast dynamic data authentication, version 01.
+    Oda {
+        /// Application file locator, tag 94: four bytes an entry. Its last record is the transaction's own.
+        afl: Bytes<16>,
+        /// Every other record: the static data that the issuer signed, and the certificates.
+        records: heapless::Vec<Record, 4>,
+        /// The card's key.
+        key: OdaKey,
+    }
+}
+
+impl Oda {
+    /// Place of the transaction's own record: short file identifier and record number.
+    #[must_use]
+    pub fn last_record(&self) -> Option<(u8, u8)> {
+        let [sfi, _, last, _] = self.afl.last_chunk::<4>()?;
+        Some((sfi >> 3, *last))
+    }
+
+    /// The rules of EMV Book 3, 10.2 for the locator; every record it names is there, once, but the last.
+    fn check(&self) -> bool {
+        let entries = || {
+            self.afl.chunks(4).map(|entry| match entry {
+                [sfi, first, last, signed] => Some((*sfi, *first, *last, *signed)),
+                _ => None,
+            })
+        };
+        let entry_holds = |entry: Option<(u8, u8, u8, u8)>| {
+            entry.is_some_and(|(sfi, first, last, signed)| {
+                sfi & 7 == 0
+                    && (1..=30).contains(&(sfi >> 3))
+                    && first > 0
+                    && first <= last
+                    && usize::from(signed) <= usize::from(last - first) + 1
+            })
+        };
+        let named = || {
+            let entries = entries().flatten();
+            entries.flat_map(|(sfi, first, last, _)| (first..=last).map(move |number| (sfi >> 3, number)))
+        };
+        let fixed = self.records.iter().map(|record| (record.sfi, record.number));
+        let key_holds = match &self.key {
+            OdaKey::Rsa(RsaKey { p, q, dp, dq, qinv }) => {
+                let halves = [p, q, dp, dq, qinv];
+                halves.iter().all(|half| !half.expose().is_empty())
+                    && [p, q].iter().all(|prime| {
+                        prime.expose().len() >= 32 && prime.expose().last().is_some_and(|byte| byte % 2 == 1)
+                    })
+            }
+            OdaKey::Sm2(key) => key.expose().len() == 32,
+        };
+        !self.afl.is_empty()
+            && entries().all(entry_holds)
+            && key_holds
+            && named().last() == self.last_record()
+            && named().count() == self.records.len() + 1
+            && named().take(self.records.len()).eq(fixed)
+    }
+}
+
 crate::message! {
     /// One card.
     CardProfile {
@@ -156,6 +299,8 @@ crate::message! {
         verification_status: VerificationStatus,
         /// The unique derived key for application cryptograms.
         udk: Key128,
+        /// Offline data authentication, for terminals that want it of an online payment; a card can go without.
+        oda: Option<Oda>,
         /// Last four digits of the account number behind the token; for display.
         last_four: [u8; 4],
         /// Reference of the card art; ASCII, for display.
@@ -188,7 +333,8 @@ impl CardProfile {
             && printable(&self.issuer)
             && self.last_four.iter().all(u8::is_ascii_digit)
             && self.psn < 0xA0
-            && self.expiry().is_some();
+            && self.expiry().is_some()
+            && self.oda.as_ref().is_none_or(Oda::check);
         if holds { Ok(()) } else { Err(Error::ProfileInvalid) }
     }
 

@@ -363,7 +363,7 @@ fn card_samples(lines: &mut String) {
         command: bytes(&[0x80, 0xA8, 0, 0]),
     };
     sample(lines, "card.tap_gpo.request", &gpo);
-    sample(lines, "card.tap_gpo.reply", &card::TapGpoReply { response: bytes(&[0x69, 0x86]) });
+    sample(lines, "card.tap_gpo.reply", &card::TapGpoReply { response: bytes(&[0x69, 0x86]), record: None });
     let profile = CardProfile {
         format: CardProfile::FORMAT,
         key_version: 1,
@@ -381,6 +381,7 @@ fn card_samples(lines: &mut String) {
         verification_from: CardProfile::NEVER,
         verification_status: VerificationStatus::NotAllowed,
         udk: Key128::new([0x44; 16]),
+        oda: None,
         last_four: *b"4321",
         art: bytes(b"lab-blue"),
         issuer: bytes(b"Lab Bank A"),

@@ -5,7 +5,7 @@
 use tapvault_proto::emv::{
     AID_UNIONPAY_DEBIT, PPSE,
     apdu::{Command, Response, StatusWord},
-    application::{CardApplication, Record, StaticAnswers},
+    application::{CardApplication, Processed, Record, StaticAnswers},
     gpo::{PDOL_DATA_LEN, PdolData},
 };
 use tapvault_proto::profile::Cvn;
@@ -29,7 +29,10 @@ fn card(name: &[u8], priority: u8) -> StaticAnswers {
 fn last(commands: &[&[u8]]) -> Response {
     let (mut application, cards) = (CardApplication::new(), [card(&AID_UNIONPAY_DEBIT, 1)]);
     let gpo = |_, command: &Command<'_>| match PdolData::from_command(command, Cvn::V01) {
-        Ok(_) => Response::ok(&[0x77, 5, 0x9F, 0x36, 2, 0x01, 0x02]),
+        Ok(_) => Processed {
+            response: Response::ok(&[0x77, 5, 0x9F, 0x36, 2, 0x01, 0x02]),
+            record: Some(Record { sfi: 3, number: 1, data: b"dynamic".iter().copied().collect() }),
+        },
         Err(status) => status.into(),
     };
     let all = commands.iter().map(|command| application.transmit(&cards, command, gpo));
@@ -120,6 +123,8 @@ fn records_are_read_once_a_cryptogram_was_given() {
     for (command, status) in [
         ([0x00, 0xB2, 0x01, 0x0C, 0x00], 0x9000),
         ([0x00, 0xB2, 0x02, 0x0C, 0x00], 0x6A83),
+        ([0x00, 0xB2, 0x01, 0x1C, 0x00], 0x9000),
+        ([0x00, 0xB2, 0x02, 0x1C, 0x00], 0x6A83),
         ([0x00, 0xB2, 0x01, 0x14, 0x00], 0x6A82),
         ([0x00, 0xB2, 0x00, 0x0C, 0x00], 0x6A86),
         ([0x00, 0xB2, 0x01, 0x0D, 0x00], 0x6A86),
@@ -163,7 +168,7 @@ fn a_terminal_finds_every_card() {
         let mut chosen = None;
         let response = application.transmit(&cards, command, |number, _| {
             chosen = Some(number);
-            Response::ok(&[])
+            Response::ok(&[]).into()
         });
         (response, chosen)
     };

@@ -1,16 +1,20 @@
 //! What a PIN and a tap cost.
 
 use super::{Outcome, Row, row, say, switches, timed};
-use crate::lab::{Digits, Lab, PIN, gpo_command};
+use crate::{
+    lab::{Digits, Lab, PIN, gpo_command, terminal_data},
+    oda::WANTS_ODA,
+};
 use tapvault::{
     Transport, Wallet,
     optee::{Login, Optee},
     transport::call,
     wallet::Purpose,
 };
+use tapvault_network::{kind::CardKind, oda::OdaKind};
 use tapvault_proto::{
     card::{TapGpoRequest, TapPrepareRequest},
-    emv::AID_UNIONPAY_DEBIT,
+    emv::{AID_UNIONPAY_DEBIT, apdu::Command, gpo::PDOL_DATA_LEN},
     id::CardId,
     profile::Suite,
     service::Service,
@@ -63,6 +67,29 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
         rows.push(row(name, 50, || {
             call(&mut channel, &prepare).map_err(say)?;
             gpo(&mut channel)
+        })?);
+    }
+
+    lab.kind = CardKind::default();
+    for (name, kind) in [
+        ("tap_gpo_fdda", OdaKind::Rsa1024),
+        ("tap_gpo_fdda_rsa_1536", OdaKind::Rsa1536),
+        ("tap_gpo_fdda_sm2", OdaKind::Sm2),
+    ] {
+        lab.kind.oda = kind;
+        let challenge = wallet.card_challenge().map_err(say)?;
+        let package = lab.package(card, &challenge)?;
+        wallet.add_card(package.as_bytes()).map_err(say)?;
+        let mut data = terminal_data(100, false);
+        data[..4].copy_from_slice(&WANTS_ODA);
+        let body = [&[0x83, PDOL_DATA_LEN as u8], &data[..]].concat();
+        let command = Command { cla: 0x80, ins: 0xA8, p1: 0, p2: 0, data: &body };
+        let request = TapGpoRequest { command: command.to_bytes(), ..gpo_request(card) };
+        rows.push(row(name, 20, || {
+            call(&mut channel, &prepare).map_err(say)?;
+            let (cost, reply) = timed(|| call(&mut channel, &request));
+            let record = reply.map_err(say)?.record;
+            record.map(|_| cost).ok_or_else(|| format!("{name}: no record"))
         })?);
     }
 

@@ -16,6 +16,7 @@ use tapvault_network::{
     issuer::Issuer,
     kind::{CardKind, Named},
     lab::{self, LabBank},
+    oda::OdaKind,
     registry::{HolderRules, Order, draw_card_id},
     state::{CardRecord, CardStatus},
     suite::Derivation,
@@ -134,6 +135,9 @@ struct Kind {
     /// Product: debit, credit, quasi-credit.
     #[arg(long, value_name = "NAME", value_parser = Product::by_name)]
     product: Option<Product>,
+    /// Key for offline data authentication: none, rsa-1024, rsa-1536, sm2.
+    #[arg(long, value_name = "NAME", value_parser = OdaKind::by_name)]
+    oda: Option<OdaKind>,
     /// From this amount on, in minor units, the card wants the wallet PIN whatever the terminal asks; 0 is always.
     #[arg(long, value_name = "AMOUNT", default_value_t = CardProfile::NEVER, hide_default_value = true)]
     pin_from: u64,
@@ -152,6 +156,7 @@ impl Kind {
             cvn: self.cvn.unwrap_or(known.cvn),
             derivation: self.derivation.unwrap_or(known.derivation),
             product: self.product.unwrap_or(known.product),
+            oda: self.oda.unwrap_or(known.oda),
         }
     }
 }

@@ -171,7 +171,7 @@ impl<F: FnMut(usize, Vec<u8>) -> io::Result<Vec<u8>>> SoftCard<F> {
                     return StatusWord::VerificationNeeded.into();
                 }
                 *atc += 1;
-                gpo_response(&gpo_objects(&card_answer(profile, &terminal, *atc, pin)))
+                gpo_response(&gpo_objects(&card_answer(profile, &terminal, *atc, pin))).into()
             });
         response.as_bytes().to_vec()
     }

@@ -13,6 +13,8 @@ use heapless::Vec;
 
 /// Most cards in the field at once: their directory entries fit into one answer.
 pub const MAX_IN_FIELD: usize = 6;
+/// Longest record: the answer that carries it is a short one (EMV Book 1, 9.4.1).
+pub const MAX_RECORD: usize = 254;
 /// Shortest name that selects: the RID (EMV Book 1, 12.2.1).
 const RID_LEN: usize = 5;
 /// GET DATA: application transaction counter.
@@ -27,7 +29,7 @@ crate::message! {
         /// Record number, from 1.
         number: u8,
         /// Template 70.
-        data: Bytes<128>,
+        data: Bytes<MAX_RECORD>,
     }
 }
 crate::message! {
@@ -75,6 +77,29 @@ pub struct CardApplication {
     state: State,
     /// Of each card, the counter of the last cryptogram in this session.
     counters: [Option<[u8; 2]>; MAX_IN_FIELD],
+    /// The record that was made with the last cryptogram.
+    dynamic: Option<Record>,
+}
+
+/// What the trusted app gives for GET PROCESSING OPTIONS.
+#[derive(Debug)]
+pub struct Processed {
+    /// The response.
+    pub response: Response,
+    /// A record of this transaction alone, readable after it.
+    pub record: Option<Record>,
+}
+
+impl From<Response> for Processed {
+    fn from(response: Response) -> Self {
+        Self { response, record: None }
+    }
+}
+
+impl From<StatusWord> for Processed {
+    fn from(status: StatusWord) -> Self {
+        Response::from(status).into()
+    }
 }
 
 impl CardApplication {
@@ -91,13 +116,13 @@ impl CardApplication {
     }
 
     /// Answers one command; `cards` are in order of priority, and the same all session. `gpo` is called, with the
-    /// number of the card, for every GET PROCESSING OPTIONS that comes in its turn and gives its response.
+    /// number of the card, for every GET PROCESSING OPTIONS that comes in its turn.
     /// Well-formed or not, the trusted app alone answers it: any answer uses up the holder's verification.
     pub fn transmit(
         &mut self,
         cards: &[StaticAnswers],
         command: &[u8],
-        gpo: impl FnOnce(usize, &Command<'_>) -> Response,
+        gpo: impl FnOnce(usize, &Command<'_>) -> Processed,
     ) -> Response {
         self.execute(cards, command, gpo).unwrap_or_else(Response::from)
     }
@@ -106,7 +131,7 @@ impl CardApplication {
         &mut self,
         cards: &[StaticAnswers],
         command: &[u8],
-        gpo: impl FnOnce(usize, &Command<'_>) -> Response,
+        gpo: impl FnOnce(usize, &Command<'_>) -> Processed,
     ) -> Result<Response, StatusWord> {
         let command = Command::parse(command)?;
         match (command.cla, command.ins) {
@@ -117,10 +142,11 @@ impl CardApplication {
                 let State::Selected(card) = self.state else {
                     return Err(StatusWord::ConditionsNotSatisfied);
                 };
-                let response = gpo(card, &command);
+                let Processed { response, record } = gpo(card, &command);
                 if response.status() == StatusWord::Ok as u16 {
                     self.state = State::Processed(card);
                     self.note_counter(card, &response);
+                    self.dynamic = record;
                 }
                 Ok(response)
             }
@@ -169,7 +195,8 @@ impl CardApplication {
         let State::Processed(card) = self.state else {
             return Err(StatusWord::ConditionsNotSatisfied);
         };
-        let records = || cards.get(card).into_iter().flat_map(|card| &card.records);
+        let fixed = || cards.get(card).into_iter().flat_map(|card| &card.records);
+        let records = || fixed().chain(&self.dynamic);
         if !records().any(|record| record.sfi == sfi) {
             return Err(StatusWord::NotFound);
         }

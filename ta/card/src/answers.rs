@@ -5,6 +5,7 @@ use tapvault_proto::{
     Error,
     emv::{
         application::{Record, StaticAnswers},
+        expiration_date,
         tlv::push,
     },
     profile::CardProfile,
@@ -37,31 +38,22 @@ pub fn static_answers(profile: &CardProfile, name: Bytes<16>) -> Result<StaticAn
     push(&mut proprietary, 0x9F11, &CODE_TABLE)?;
     push(&mut proprietary, 0x9F12, &profile.label)?;
 
-    let mut record = Bytes::<64>::new();
-    push(&mut record, 0x5F24, &expiration_date(profile)?)?;
-    push(&mut record, 0x9F07, &USAGE)?;
-    let record = Record { sfi: 1, number: 1, data: wrap(0x70, &record)? };
-
+    let records = match &profile.oda {
+        Some(oda) => oda.records.clone(),
+        None => {
+            let mut record = Bytes::<64>::new();
+            push(&mut record, 0x5F24, &expiration_date(profile.expiry().ok_or(Error::Internal)?))?;
+            push(&mut record, 0x9F07, &USAGE)?;
+            Vec::from_iter([Record { sfi: 1, number: 1, data: wrap(0x70, &record)? }])
+        }
+    };
     Ok(StaticAnswers {
         entry: wrap(0x61, &entry)?,
         priority: profile.priority,
         fci: fci(&name, &proprietary)?,
         aid: name,
-        records: Vec::from_iter([record]),
+        records,
     })
-}
-
-/// Tag 5F24, YYMMDD: the last day of the month in track 2.
-fn expiration_date(profile: &CardProfile) -> Result<[u8; 3], Error> {
-    let [year, month] = profile.expiry().ok_or(Error::Internal)?;
-    let leap = (u16::from(year >> 4) * 10 + u16::from(year & 0x0F)) % 4 == 0;
-    let day = match month {
-        0x02 if leap => 0x29,
-        0x02 => 0x28,
-        0x04 | 0x06 | 0x09 | 0x11 => 0x30,
-        _ => 0x31,
-    };
-    Ok([year, month, day])
 }
 
 fn fci<const N: usize>(name: &[u8], proprietary: &[u8]) -> Result<Bytes<N>, Error> {

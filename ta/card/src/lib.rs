@@ -11,6 +11,7 @@ extern crate std;
 
 mod answers;
 mod keys;
+mod oda;
 mod provision;
 mod store;
 pub mod suite;
@@ -29,8 +30,8 @@ use tapvault_proto::{
     },
     document::{CardDisplay, hex, to_json},
     emv::{
-        apdu::{Response, StatusWord},
-        application::{CardApplication, StaticAnswers},
+        apdu::StatusWord,
+        application::{CardApplication, Processed, StaticAnswers},
     },
     id::{Caller, CardId, ProviderId},
     pin::TakeVerificationRequest,
@@ -249,19 +250,23 @@ impl<T: Tee> CardService for Call<'_, T> {
     }
 
     fn tap_gpo(&mut self, request: TapGpoRequest) -> Result<TapGpoReply, Error> {
-        let now = self.tee.now();
+        let Self { app, tee, .. } = self;
         // Consumed before anything can go wrong.
-        let armed = self.app.armed.take_if(|armed| armed.card == request.card);
-        let card = self.app.store(self.tee)?.card_mut(request.card)?;
+        let armed = app.armed.take_if(|armed| armed.card == request.card);
+        let card = app.store(*tee)?.card_mut(request.card)?;
         let [0x80, 0xA8, ..] = request.command.as_slice() else { return Err(Error::BadParameters) };
         let selected = request.aid.starts_with(&card.profile.product.aid());
+        let mut record = None;
         let response = CardApplication::selected().transmit(&[], &request.command, |_, command| {
             if !selected {
                 return StatusWord::ConditionsNotSatisfied.into();
             }
-            transaction::process(card, command, armed, now).unwrap_or_else(Response::from)
+            let processed = transaction::process(*tee, card, command, armed);
+            let processed = processed.unwrap_or_else(Processed::from);
+            record.clone_from(&processed.record);
+            processed
         });
-        Ok(TapGpoReply { response: response.into_bytes() })
+        Ok(TapGpoReply { response: response.into_bytes(), record })
     }
 }
 

@@ -1,6 +1,7 @@
 //! GET PROCESSING OPTIONS: the holder's verification, the counter, the cryptogram, the answer.
 
 use crate::{
+    oda,
     store::Card,
     suite::{self, CardData},
 };
@@ -8,6 +9,7 @@ use tapvault_proto::{
     Error,
     emv::{
         apdu::{Command, Response, StatusWord},
+        application::{MAX_RECORD, Processed, Record},
         gpo::PdolData,
         tlv::push,
     },
@@ -15,12 +17,17 @@ use tapvault_proto::{
     profile::{CardProfile, VerificationStatus},
     wire::Bytes,
 };
-use tapvault_tee::Millis;
+use tapvault_tee::{Millis, Tee};
 
 /// Card verification results: length 03, then ARQC requested (PBOC, tag 9F10).
 const CVR_ARQC: [u8; 4] = [0x03, 0xA0, 0x00, 0x00];
 /// CVR byte 2 bit 3: the holder's PIN was verified by the card, here the wallet PIN.
 const CVR_PIN_VERIFIED: u8 = 0x04;
+
+/// Longest body of template 77 in an answer of 256 bytes.
+const MAX_BODY: usize = 253;
+/// Tag 9F4B and the longest length in front of a signature.
+const SIGNATURE_HEAD: usize = 4;
 
 /// A verification the card holds: one GPO of one card, whatever becomes of it.
 #[derive(Clone, Copy, Debug)]
@@ -109,25 +116,32 @@ const fn needed(profile: &CardProfile) -> StatusWord {
 ///
 /// # Errors
 /// The status word to answer with.
-pub fn process(
+pub fn process<T: Tee>(
+    tee: &mut T,
     card: &mut Card,
     command: &Command<'_>,
     armed: Option<Armed>,
-    now: Millis,
-) -> Result<Response, StatusWord> {
+) -> Result<Processed, StatusWord> {
     let terminal = &PdolData::from_command(command, card.profile.cvn)?;
     let amount = terminal.amount_minor().ok_or(StatusWord::WrongData)?;
     if terminal.ttq.offline_only() {
         // Phone cards are online only.
         return Err(StatusWord::ConditionsNotSatisfied);
     }
+    let now = tee.now();
     let fact_fits = armed.is_some_and(|armed| armed.fits(terminal, amount, now));
     let verification = Verification::decide(&card.profile, terminal, amount, fact_fits)?;
     let atc = card.next_atc().map_err(|_| StatusWord::ConditionsNotSatisfied)?;
-    answer(card, terminal, verification, atc).map_err(|_| StatusWord::NoDiagnosis)
+    answer(tee, card, terminal, verification, atc).map_err(|_| StatusWord::NoDiagnosis)
 }
 
-fn answer(card: &Card, terminal: &PdolData, verification: Verification, atc: u16) -> Result<Response, Error> {
+fn answer<T: Tee>(
+    tee: &mut T,
+    card: &Card,
+    terminal: &PdolData,
+    verification: Verification,
+    atc: u16,
+) -> Result<Processed, Error> {
     let profile = &card.profile;
     let cvr = verification.cvr();
     let data = CardData { aip: profile.aip, atc, cvr };
@@ -136,7 +150,7 @@ fn answer(card: &Card, terminal: &PdolData, verification: Verification, atc: u16
     let (cvn, algorithm) = (profile.cvn as u8, profile.suite.algorithm());
     let issuer_data = [0x07, profile.key_version, cvn, c0, c1, c2, c3, algorithm];
 
-    let mut body = Bytes::<128>::new();
+    let mut body = Bytes::<MAX_BODY>::new();
     push(&mut body, 0x82, &profile.aip)?;
     push(&mut body, 0x9F36, &atc.to_be_bytes())?;
     push(&mut body, 0x57, &profile.track2)?;
@@ -144,7 +158,26 @@ fn answer(card: &Card, terminal: &PdolData, verification: Verification, atc: u16
     push(&mut body, 0x9F26, &ac)?;
     push(&mut body, 0x5F34, &[profile.psn])?;
     push(&mut body, 0x9F6C, &verification.ctq())?;
-    let mut template = Bytes::<160>::new();
+    let record = match &profile.oda {
+        Some(oda) if terminal.ttq.wants_oda() => {
+            let mut unpredictable = [0; 4];
+            tee.random(&mut unpredictable);
+            let authentication = oda::authentication_data(unpredictable, verification.ctq());
+            let signature = oda::sign(&oda.key, atc, terminal, authentication)?;
+            let mut last = Bytes::<MAX_RECORD>::new();
+            push(&mut last, 0x9F69, &authentication)?;
+            push(&mut body, 0x94, &oda.afl)?;
+            // What does not fit beside the rest is read with the last record.
+            let fits = body.len() + signature.len() + SIGNATURE_HEAD <= MAX_BODY;
+            if fits { push(&mut body, 0x9F4B, &signature) } else { push(&mut last, 0x9F4B, &signature) }?;
+            let (sfi, number) = oda.last_record().ok_or(Error::Internal)?;
+            let mut data = Bytes::new();
+            push(&mut data, 0x70, &last)?;
+            Some(Record { sfi, number, data })
+        }
+        _ => None,
+    };
+    let mut template = Bytes::<256>::new();
     push(&mut template, 0x77, &body)?;
-    Ok(Response::ok(&template))
+    Ok(Processed { response: Response::ok(&template), record })
 }

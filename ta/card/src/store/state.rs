@@ -122,6 +122,7 @@ impl Stored {
             verification_from: CardProfile::NEVER,
             verification_status: VerificationStatus::NotAllowed,
             udk: profile.udk,
+            oda: None,
             last_four: profile.last_four,
             art: profile.art,
             issuer: profile.issuer,
