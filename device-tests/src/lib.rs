@@ -17,6 +17,7 @@ pub mod random;
 #[allow(unsafe_code, reason = "calls libteec in ways that the client library never would")]
 pub mod raw;
 pub mod scenarios;
+pub mod status_words;
 pub mod trustlets;
 
 /// What a test says: a value, or what did not hold.

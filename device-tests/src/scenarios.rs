@@ -5,6 +5,7 @@ use crate::{
     Outcome, ensure,
     lab::{self, Digits, Field, Lab, PIN, say},
     oda::{Read, WANTS_ODA},
+    status_words,
 };
 use tapvault::{ClientError, Transport, Wallet, wallet::Purpose};
 use tapvault_network::{
@@ -58,6 +59,7 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_card_that_wants_the_pin_gets_it,
         a_removed_card_is_gone,
         a_terminal_authenticates_cards_offline,
+        the_status_words_are_those_of_the_table,
     ]
 }
 
@@ -501,6 +503,12 @@ fn a_terminal_authenticates_cards_offline<T: Transport>(wallet: &dyn Fn() -> Wal
         }
     }
     Ok(())
+}
+
+fn the_status_words_are_those_of_the_table<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
+    let wallet = &mut wallet();
+    let (_, card) = prepared(wallet)?;
+    status_words::walk(wallet, card)
 }
 
 fn with_sm2(read: &Read) -> Outcome<Option<()>> {

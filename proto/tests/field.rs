@@ -1,16 +1,16 @@
-//! The status word of every malformed or out-of-order command (facts A8; EMV Book 1, 12; ISO/IEC 7816-4).
+//! Several cards in the field, the counter, the transaction's own record. The status word of every malformed or
+//! out-of-order command: the table of `docs/card.md`, which device-tests walk.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use tapvault_proto::emv::{
     AID_UNIONPAY_DEBIT, PPSE,
-    apdu::{Command, Response, StatusWord},
+    apdu::{Command, Response},
     application::{CardApplication, Processed, Record, StaticAnswers},
     gpo::{PDOL_DATA_LEN, PdolData},
 };
 use tapvault_proto::profile::Cvn;
 
-const READY: &[&[u8]] = &[];
 const SELECTED: &[&[u8]] = &[&[0x00, 0xA4, 0x04, 0x00, 0x08, 0xA0, 0, 0, 3, 0x33, 1, 1, 1, 0x00]];
 
 /// A card whose application has a name; the file control information is the name.
@@ -55,95 +55,6 @@ fn gpo(ttq: [u8; 4]) -> Vec<u8> {
 }
 
 const QPBOC: [u8; 4] = [0x20, 0x80, 0, 0];
-
-#[test]
-fn malformed_commands_have_their_status_word() {
-    let partial: &[u8] = &AID_UNIONPAY_DEBIT[..5];
-    let cases: &[(Vec<u8>, u16)] = &[
-        (vec![], 0x6700),
-        (vec![0x00, 0xA4, 0x04], 0x6700),
-        (vec![0x00, 0xA4, 0x04, 0x00, 0x05, 0xA0], 0x6700),
-        (vec![0x00, 0xA4, 0x04, 0x00, 0x01, 0xA0, 0x00, 0x00], 0x6700),
-        (select(PPSE, 0x00), 0x9000),
-        (select(PPSE, 0x02), 0x6A82),
-        (select(&AID_UNIONPAY_DEBIT, 0x00), 0x9000),
-        (select(partial, 0x00), 0x9000),
-        (select(partial, 0x02), 0x6A82),
-        (select(&AID_UNIONPAY_DEBIT[..4], 0x00), 0x6A82),
-        (select(b"1PAY.SYS.DDF01", 0x00), 0x6A82),
-        (select(&[0xA0, 0, 0, 0, 3], 0x00), 0x6A82),
-        (select(&AID_UNIONPAY_DEBIT, 0x04), 0x6A86),
-        (vec![0x00, 0xA4, 0x00, 0x00, 0x00], 0x6A86),
-        (vec![0x01, 0xA4, 0x04, 0x00, 0x00], 0x6881),
-        (vec![0x83, 0xA8, 0x00, 0x00, 0x00], 0x6881),
-        (vec![0x84, 0xA4, 0x04, 0x00, 0x00], 0x6E00),
-        (vec![0xFF, 0xCA, 0x00, 0x00, 0x00], 0x6E00),
-        (vec![0x80, 0xCA, 0x9F, 0x36, 0x00], 0x6985),
-        (vec![0x80, 0xAE, 0x80, 0x00, 0x00], 0x6D00),
-        (vec![0x00, 0x20, 0x00, 0x80, 0x00], 0x6D00),
-        (vec![0x00, 0x82, 0x00, 0x00, 0x00], 0x6D00),
-        (vec![0x00, 0x84, 0x00, 0x00, 0x00], 0x6D00),
-        (vec![0x00, 0x88, 0x00, 0x00, 0x00], 0x6D00),
-        (gpo(QPBOC), 0x6985),
-        (vec![0x00, 0xB2, 0x01, 0x0C, 0x00], 0x6985),
-    ];
-    for (command, status) in cases {
-        assert_eq!(after(READY, command), *status, "{command:02X?}");
-    }
-}
-
-#[test]
-fn processing_options_have_their_status_word() {
-    let right = gpo(QPBOC);
-    let no_le = &right[..right.len() - 1];
-    let cases: &[(Vec<u8>, u16)] = &[
-        (right.clone(), 0x9000),
-        (no_le.to_vec(), 0x9000),
-        (vec![0x80, 0xA8, 0x00, 0x00], 0x6A80),
-        (vec![0x80, 0xA8, 0x00, 0x00, 0x00], 0x6A80),
-        ([&right[..5], &[0x84], &right[6..]].concat(), 0x6A80),
-        (vec![0x80, 0xA8, 0x00, 0x00, 0x01, 0x83, 0x00], 0x6700),
-        (vec![0x80, 0xA8, 0x00, 0x00, 0x02, 0x83, 0x00, 0x00], 0x6700),
-        ([&right[..6], &[0x20], &right[7..]].concat(), 0x6700),
-        ([&[0x80, 0xA8, 0x00, 0x00, 0x22, 0x83, 0x20], &right[7..right.len() - 2]].concat(), 0x6700),
-        ([&[0x80, 0xA8, 0x01, 0x00], &right[4..]].concat(), 0x6A86),
-        ([&[0x80, 0xA8, 0x00, 0x80], &right[4..]].concat(), 0x6A86),
-        (gpo([0; 4]), 0x6700),
-        (gpo([0x80, 0x80, 0, 0]), 0x6985),
-    ];
-    for (command, status) in cases {
-        assert_eq!(after(SELECTED, command), *status, "{command:02X?}");
-    }
-}
-
-#[test]
-fn records_are_read_once_a_cryptogram_was_given() {
-    let right = gpo(QPBOC);
-    let processed = [SELECTED, &[&right]].concat();
-    for (command, status) in [
-        ([0x00, 0xB2, 0x01, 0x0C, 0x00], 0x9000),
-        ([0x00, 0xB2, 0x02, 0x0C, 0x00], 0x6A83),
-        ([0x00, 0xB2, 0x01, 0x1C, 0x00], 0x9000),
-        ([0x00, 0xB2, 0x02, 0x1C, 0x00], 0x6A83),
-        ([0x00, 0xB2, 0x01, 0x14, 0x00], 0x6A82),
-        ([0x00, 0xB2, 0x00, 0x0C, 0x00], 0x6A86),
-        ([0x00, 0xB2, 0x01, 0x0D, 0x00], 0x6A86),
-        ([0x80, 0xCA, 0x9F, 0x36, 0x00], 0x9000),
-        ([0x80, 0xCA, 0x9F, 0x17, 0x00], 0x6A88),
-        ([0x80, 0xCA, 0x9F, 0x4F, 0x00], 0x6A88),
-        ([0x80, 0xCA, 0x9F, 0x79, 0x00], 0x6A88),
-    ] {
-        assert_eq!(after(&processed, &command), status, "{command:02X?}");
-    }
-    assert_eq!(after(&processed, &right), StatusWord::ConditionsNotSatisfied as u16, "one per SELECT");
-    let again = [&processed[..], SELECTED].concat();
-    assert_eq!(after(&again, &right), 0x9000);
-    let (ppse, other) = (select(PPSE, 0x00), select(b"other app", 0x00));
-    let directory = [&processed[..], &[&ppse]].concat();
-    assert_eq!(after(&directory, &right), 0x6985, "the directory is no application");
-    let missed = [SELECTED, &[&other]].concat();
-    assert_eq!(after(&missed, &right), 0x9000, "a SELECT that fails leaves the selection");
-}
 
 #[test]
 fn the_counter_of_the_last_cryptogram_can_be_asked_for() {
@@ -194,4 +105,19 @@ fn a_terminal_finds_every_card() {
     let (nothing, _) = ask(&select(PPSE, 0x00));
     assert_eq!(nothing.status(), 0x9000);
     assert_eq!(ask(&select(aid, 0x02)).0.status(), 0x6A82, "next of none");
+}
+
+#[test]
+fn a_record_of_the_transaction_is_gone_with_the_selection() {
+    let right = gpo(QPBOC);
+    let read = [0x00, 0xB2, 0x01, 0x1C, 0x00];
+    let paid = [SELECTED, &[&right]].concat();
+    assert_eq!(last(&[&paid[..], &[&read]].concat()).data(), b"dynamic");
+    let again = [&paid[..], SELECTED].concat();
+    assert_eq!(after(&again, &read), 0x6985);
+    let (ppse, other) = (select(PPSE, 0x00), select(b"other app", 0x00));
+    let missed = [SELECTED, &[&other]].concat();
+    assert_eq!(after(&missed, &right), 0x9000, "a SELECT that fails leaves the selection");
+    let directory = [&paid[..], &[&ppse]].concat();
+    assert_eq!(after(&directory, &right), 0x6985, "the directory is no application");
 }
