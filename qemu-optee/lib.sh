@@ -47,6 +47,32 @@ progress() {
 # exclusive NAME: one run at a time makes the thing NAME.
 exclusive() { mkdir -p "$CACHE"; exec 9>"$CACHE/$1.lock"; flock 9; }
 
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# host_tools: what a Debian tree is made with.
+host_tools() {
+    local missing=()
+    for pair in mmdebstrap:mmdebstrap cpio:cpio unshare:util-linux; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
+    [ -f $KEYRING ] || missing+=(debian-archive-keyring)
+    [ ${#missing[@]} = 0 ] && return
+    command -v apt-get >/dev/null || die "this host has no apt: ${missing[*]} cannot be installed" \
+        "use qemu-optee/Dockerfile"
+    progress "install ${missing[*]}" bash -c "apt-get update -q && apt-get install -qy --no-install-recommends ${missing[*]}"
+}
+
+# debian_archive: the address of Debian's archive, as this host's apt knows it.
+debian_archive() {
+    local site
+    # shellcheck disable=SC2016
+    site=$(apt-get indextargets --format '$(SITE) $(ORIGIN) $(LABEL)' 'Created-By: Packages' 2>/dev/null |
+        awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
+    [ -n "$site" ] || die "apt on this host names no Debian archive" \
+        "run 'apt-get update' once; on another distribution use qemu-optee/Dockerfile"
+    echo "$site"
+}
+
 # The machine, the same for the device tree dump and the run.
 MACHINE=virt,secure=on,gic-version=3
 CPU=cortex-a57

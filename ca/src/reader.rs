@@ -4,6 +4,7 @@
 //! anything longer a command APDU.
 
 use crate::{Channel, Tap};
+use socket2::SockRef;
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -31,10 +32,13 @@ pub fn present<C: Channel>(tap: &mut Tap<'_, C>, address: SocketAddr) -> io::Res
     serve(tap, &mut stream)
 }
 
-fn serve<C: Channel>(tap: &mut Tap<'_, C>, stream: &mut (impl Read + Write)) -> io::Result<u32> {
+fn serve<C: Channel>(tap: &mut Tap<'_, C>, stream: &mut TcpStream) -> io::Result<u32> {
     let mut answered = 0;
     let mut frame = [0; MAX_FRAME];
-    while let Some(received) = receive(stream, &mut frame)? {
+    loop {
+        // vpcd sends length and body apart and waits for the first to be acknowledged, which would take 40 ms.
+        SockRef::from(&*stream).set_tcp_quickack(true)?;
+        let Some(received) = receive(stream, &mut frame)? else { return Ok(answered) };
         match received {
             [0x00..=0x02] => tap.reset(),
             [0x04] => send(stream, &ATR)?,
@@ -47,7 +51,6 @@ fn serve<C: Channel>(tap: &mut Tap<'_, C>, stream: &mut (impl Read + Write)) -> 
             }
         }
     }
-    Ok(answered)
 }
 
 /// `None` when the reader closed between two frames.

@@ -18,6 +18,7 @@ use tapvault_network::{
 };
 use tapvault_proto::{
     Error,
+    card::MAX_CARDS,
     emv::apdu::{Command, StatusWord},
     id::CardId,
     pin::{BeginVerifyRequest, FinishRequest, PinState, SubmitInsecureRequest, TicketPurpose},
@@ -60,6 +61,7 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_removed_card_is_gone,
         a_terminal_authenticates_cards_offline,
         the_status_words_are_those_of_the_table,
+        sixteen_cards_with_keys_fit_and_pay,
     ]
 }
 
@@ -509,6 +511,30 @@ fn the_status_words_are_those_of_the_table<T: Transport>(wallet: &dyn Fn() -> Wa
     let wallet = &mut wallet();
     let (_, card) = prepared(wallet)?;
     status_words::walk(wallet, card)
+}
+
+fn sixteen_cards_with_keys_fit_and_pay<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
+    let wallet = &mut wallet();
+    lab::empty(wallet)?;
+    let mut lab = Lab::new()?;
+    lab.kind.oda = OdaKind::Sm2;
+    let mut cards = Vec::new();
+    for _ in 0..MAX_CARDS {
+        cards.push(lab.provision(wallet)?);
+    }
+    let challenge = wallet.card_challenge().map_err(say)?;
+    let package = lab.package(CardId([0xEE; 16]), &challenge)?;
+    refused(wallet.add_card(package.as_bytes()), Error::CardStoreFull)?;
+    // A re-issue needs no other place, whatever it brings.
+    lab.kind.oda = OdaKind::Rsa1536;
+    let challenge = wallet.card_challenge().map_err(say)?;
+    let package = lab.package(cards[7], &challenge)?;
+    wallet.add_card(package.as_bytes()).map_err(say)?;
+    for card in &cards {
+        let (_, decision) = lab::pay(&mut lab, wallet, *card, (100, false, false))?;
+        approved(&decision, false)?;
+    }
+    lab::empty(wallet)
 }
 
 fn with_sm2(read: &Read) -> Outcome<Option<()>> {

@@ -1,5 +1,8 @@
 //! Properties and linking of the trusted app.
 
+use tapvault_ta_build::{Memory, Service, service};
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tapvault_ta_build::service(tapvault_ta_build::Service::Card, 8 * 1024)
+    // Packages with certificates are long and copied while they are opened; sixteen cards lie on the heap.
+    service(Service::Card, Memory { stack: 128 * 1024, heap: 64 * 1024 })
 }

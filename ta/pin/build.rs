@@ -1,5 +1,5 @@
 //! Properties and linking of the trusted app.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tapvault_ta_build::service(tapvault_ta_build::Service::Pin, 8 * 1024)
+    tapvault_ta_build::service(tapvault_ta_build::Service::Pin, tapvault_ta_build::Memory::USUAL)
 }

@@ -1,5 +1,5 @@
 //! Properties and linking of the trusted app.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tapvault_ta_build::with_arenas(tapvault_ta_build::TVM_IMAGE, 8 * 1024)
+    tapvault_ta_build::with_arenas(tapvault_ta_build::TVM_IMAGE, tapvault_ta_build::Memory::USUAL)
 }

@@ -6,18 +6,28 @@ pub use tapvault_proto::service::Service;
 /// One instance for all callers, several sessions, alive without any: `TA_FLAG_SINGLE_INSTANCE`,
 /// `TA_FLAG_MULTI_SESSION` and `TA_FLAG_INSTANCE_KEEP_ALIVE` of `user_ta_header.h`.
 const FLAGS: u32 = 0x04 | 0x08 | 0x10;
-/// Deep enough for a P-256 verification and an HPKE open on top of parsed documents.
-const STACK: u32 = 64 * 1024;
+/// A trusted app's memory in bytes; docs/measurements.md says what is needed.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    /// Deep enough for a P-256 verification and an HPKE open on top of parsed documents.
+    pub stack: u32,
+    /// For what OP-TEE's libraries and the crates ask for.
+    pub heap: u32,
+}
+
+impl Memory {
+    /// What a trusted app has that needs nothing special.
+    pub const USUAL: Self = Self { stack: 64 * 1024, heap: 8 * 1024 };
+}
 
 /// Added to the linker script of the TA dev kit.
 const NO_UNWINDING: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame.*) *(.gcc_except_table) *(.gcc_except_table.*) } } INSERT BEFORE .text;\n";
 
-/// Sets up the trusted app of `service` with a heap of `heap` bytes; does nothing without the
-/// feature `optee`.
+/// Sets up the trusted app of `service`; does nothing without the feature `optee`.
 ///
 /// # Errors
 /// When `TA_DEV_KIT_DIR` is not set, or a file cannot be written.
-pub fn service(service: Service, heap: u32) -> Result<(), Box<dyn std::error::Error>> {
+pub fn service(service: Service, memory: Memory) -> Result<(), Box<dyn std::error::Error>> {
     let hex = service.uuid().to_string();
     let mut parts = Vec::new();
     let mut rest = hex.as_str();
@@ -26,7 +36,7 @@ pub fn service(service: Service, heap: u32) -> Result<(), Box<dyn std::error::Er
         parts.push(part);
         rest = tail;
     }
-    trusted_app(&parts.join("-"), heap)
+    trusted_app(&parts.join("-"), memory)
 }
 
 /// UUID of a TVM's image as it is built; every provider's is stamped over it.
@@ -36,8 +46,8 @@ pub const TVM_IMAGE: &str = "7a9d1c7e-3f3a-4d0b-9a55-1f0c5f5e0004";
 ///
 /// # Errors
 /// As [`service`].
-pub fn with_arenas(uuid: &str, heap: u32) -> Result<(), Box<dyn std::error::Error>> {
-    trusted_app(uuid, heap)?;
+pub fn with_arenas(uuid: &str, memory: Memory) -> Result<(), Box<dyn std::error::Error>> {
+    trusted_app(uuid, memory)?;
     if std::env::var_os("CARGO_FEATURE_OPTEE").is_some() {
         println!("cargo:rustc-link-arg-bins=--wrap=memalign");
         println!("cargo:rustc-link-arg-bins=--wrap=free");
@@ -49,13 +59,13 @@ pub fn with_arenas(uuid: &str, heap: u32) -> Result<(), Box<dyn std::error::Erro
 ///
 /// # Errors
 /// As [`service`].
-pub fn trusted_app(uuid: &str, heap: u32) -> Result<(), Box<dyn std::error::Error>> {
+pub fn trusted_app(uuid: &str, memory: Memory) -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     if std::env::var_os("CARGO_FEATURE_OPTEE").is_none() {
         return Ok(());
     }
-    let stack = overridden("TAPVAULT_TA_STACK", STACK)?;
-    let heap = overridden("TAPVAULT_TA_HEAP", heap)?;
+    let stack = overridden("TAPVAULT_TA_STACK", memory.stack)?;
+    let heap = overridden("TAPVAULT_TA_HEAP", memory.heap)?;
     let config = TaConfig::new_default_with_cargo_env(uuid)
         .map_err(reason)?
         .ta_flags(FLAGS)

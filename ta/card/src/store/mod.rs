@@ -2,6 +2,8 @@
 
 mod state;
 
+use alloc::boxed::Box;
+
 use state::{DAMAGED, RESERVED_AT, Stored};
 use tapvault_proto::{
     Error,
@@ -46,15 +48,15 @@ impl Card {
 
 /// One place of the store.
 #[derive(Default)]
-#[allow(clippy::large_enum_variant, reason = "places lie in static memory, the heap stays small")]
 pub enum Place {
     /// Free.
     #[default]
     Empty,
     /// Held by a damaged record.
     Damaged,
-    /// Held by a card.
-    Held(Card),
+    /// Held by a card. On the heap, which has room for all (`build.rs`): sixteen on the stack, while they are
+    /// read, would be more than it holds.
+    Held(Box<Card>),
 }
 
 /// All places.
@@ -95,7 +97,7 @@ impl Store {
     /// [`Error::UnknownCard`].
     pub fn card_mut(&mut self, id: CardId) -> Result<&mut Card, Error> {
         let mut held = self.places.iter_mut().filter_map(|place| match place {
-            Place::Held(card) => Some(card),
+            Place::Held(card) => Some(card.as_mut()),
             _ => None,
         });
         held.find(|card| card.id == id).ok_or(Error::UnknownCard)
@@ -103,7 +105,7 @@ impl Store {
 
     fn cards(&self) -> impl Iterator<Item = &Card> {
         self.places.iter().filter_map(|place| match place {
-            Place::Held(card) => Some(card),
+            Place::Held(card) => Some(card.as_ref()),
             _ => None,
         })
     }
@@ -213,9 +215,9 @@ impl Store {
     }
 }
 
-fn held(stored: Stored) -> Card {
+fn held(stored: Stored) -> Box<Card> {
     let Stored { reserved, card: id, provider, profile, .. } = stored;
-    Card { id, provider, profile, reserved, used: reserved }
+    Box::new(Card { id, provider, profile, reserved, used: reserved })
 }
 
 fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {
