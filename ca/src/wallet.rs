@@ -3,7 +3,7 @@
 use crate::{ClientError, PinPad, Tap, Transport, pad::Prompt, transport::call};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
-    card::{self, CardEntry},
+    card::{self, CardEntry, LogEntry},
     document::{self, CardDisplay, MAX_PACKAGE},
     emv::application::MAX_IN_FIELD,
     id::{Address, CardId, ProviderId},
@@ -91,6 +91,14 @@ impl<T: Transport> Wallet<T> {
     pub fn show(&mut self, card: CardId) -> Result<CardDisplay, ClientError> {
         let reply = self.call(&card::ShowRequest { card })?;
         document::from_json(&reply.display).map_err(|_| ClientError::Version { theirs: 0 })
+    }
+
+    /// A card's last payments, oldest first; a counter that is missing between two was lost to a power cut, or skipped.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn card_log(&mut self, card: CardId) -> Result<Vec<LogEntry>, ClientError> {
+        Ok(self.call(&card::LogRequest { card })?.entries.into_iter().collect())
     }
 
     /// Takes a card out of the phone, keys and all; only its bank can put it back.

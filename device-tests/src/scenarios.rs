@@ -18,7 +18,7 @@ use tapvault_network::{
 };
 use tapvault_proto::{
     Error,
-    card::MAX_CARDS,
+    card::{LOG_LEN, MAX_CARDS},
     emv::apdu::{Command, StatusWord},
     id::CardId,
     pin::{BeginVerifyRequest, FinishRequest, PinState, SubmitInsecureRequest, TicketPurpose},
@@ -62,6 +62,7 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_terminal_authenticates_cards_offline,
         the_status_words_are_those_of_the_table,
         sixteen_cards_with_keys_fit_and_pay,
+        the_last_payments_are_remembered,
     ]
 }
 
@@ -535,6 +536,41 @@ fn sixteen_cards_with_keys_fit_and_pay<T: Transport>(wallet: &dyn Fn() -> Wallet
         approved(&decision, false)?;
     }
     lab::empty(wallet)
+}
+
+fn the_last_payments_are_remembered<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
+    let make = wallet;
+    let wallet = &mut make();
+    let (mut lab, card) = prepared(wallet)?;
+    let other = lab.provision(wallet)?;
+    let logged = |wallet: &mut Wallet<T>| wallet.card_log(card).map_err(say);
+    ensure(logged(wallet)?.is_empty(), || "a new card remembers something".into())?;
+    let most = u32::try_from(LOG_LEN).map_err(say)?;
+    for amount in 1..=most + 2 {
+        if amount == 2 {
+            lab.verify(wallet, card, PIN).map_err(say)?;
+        }
+        lab::pay(&mut lab, wallet, card, (amount, false, amount == 2))?;
+        let entries = logged(wallet)?;
+        let last = entries.last().ok_or("nothing remembered")?;
+        let ctq = if amount == 2 { [0x00, 0x80] } else { [0x00, 0x00] };
+        let said = (u32::from(last.atc), last.amount, last.currency, last.ctq, last.key_version);
+        ensure(said == (amount, u64::from(amount), CNY, ctq, 1), || format!("{last:?}"))?;
+    }
+    // A refusal is no payment.
+    status(wallet, card, false, &lab::gpo_command(100, true))?;
+    let entries = logged(&mut make())?;
+    let counters: Vec<_> = entries.iter().map(|entry| u32::from(entry.atc)).collect();
+    ensure(counters == (3..=most + 2).collect::<Vec<_>>(), || format!("{counters:?}"))?;
+    ensure(wallet.card_log(other).map_err(say)?.is_empty(), || "another card's".into())?;
+    // New keys begin a new count; what was paid stays.
+    let challenge = wallet.card_challenge().map_err(say)?;
+    let package = lab.package(card, &challenge)?;
+    wallet.add_card(package.as_bytes()).map_err(say)?;
+    lab::pay(&mut lab, wallet, card, (7, false, false))?;
+    let entries = logged(wallet)?;
+    let ends: Vec<_> = entries.iter().rev().take(2).map(|entry| (entry.key_version, entry.atc)).collect();
+    ensure(ends == [(2, 1), (1, u16::try_from(most + 2).map_err(say)?)], || format!("{ends:?}"))
 }
 
 fn with_sm2(read: &Read) -> Outcome<Option<()>> {

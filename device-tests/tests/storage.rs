@@ -75,6 +75,76 @@ fn provisioning_is_all_or_nothing() {
     assert_eq!(points, 1, "a card is one object");
 }
 
+fn pays(lab: &mut Lab, wallet: &mut Wallet<Sim>, card: CardId) {
+    assert!(lab::pay(lab, wallet, card, (1, false, false)).unwrap().1.is_approved());
+}
+
+fn counters(wallet: &mut Wallet<Sim>, card: CardId) -> Vec<u16> {
+    wallet.card_log(card).unwrap().iter().map(|entry| entry.atc).collect()
+}
+
+#[test]
+fn payments_that_were_lost_are_gaps_in_the_log() {
+    let (phone, mut lab, card) = prepared();
+    let mut wallet = phone.wallet();
+    for _ in 0..3 {
+        pays(&mut lab, &mut wallet, card);
+    }
+    assert_eq!(counters(&mut wallet, card), [1, 2, 3]);
+    phone.restart();
+    // The third was stored by nobody yet; the range that was reserved is skipped.
+    let mut wallet = phone.wallet();
+    assert_eq!(counters(&mut wallet, card), [1, 2]);
+    pays(&mut lab, &mut wallet, card);
+    assert_eq!(counters(&mut wallet, card), [1, 2, ATC_RANGE + 1]);
+    drop(wallet.prepare_tap(card, false).unwrap());
+    phone.restart();
+    assert_eq!(counters(&mut phone.wallet(), card), [1, 2, ATC_RANGE + 1]);
+}
+
+#[test]
+fn storing_the_log_is_all_or_nothing() {
+    let points = at_every_change(
+        |lab, wallet, card| {
+            wallet.prepare_tap(card, false).map(|_| ())?;
+            pays(lab, wallet, card);
+            wallet.prepare_tap(card, false).map(|_| ())
+        },
+        |lab, wallet, card, done| {
+            let before = counters(wallet, card);
+            assert!(if done { before == [1] } else { before.is_empty() || before == [1] }, "{before:?}");
+            pays(lab, wallet, card);
+            assert_eq!(counters(wallet, card).len(), before.len() + 1);
+        },
+    );
+    assert_eq!(points, 2, "a range, then the log");
+}
+
+#[test]
+fn a_card_that_an_older_trusted_app_stored_is_kept() {
+    let object = hex::decode(include_str!("../../ta/card/src/store/golden/v1.hex").trim()).unwrap();
+    let (phone, card) = (Phone::new(), CardId([0xC1; 16]));
+    let name = (Service::Card.uuid(), b"card.00".to_vec());
+    phone.device.borrow_mut().objects.insert(name.clone(), Some(object.clone()));
+    phone.restart();
+    let mut wallet = phone.wallet();
+    assert_eq!(wallet.show(card).unwrap().last_four.as_str(), "4321");
+    // Looking changes nothing; using it writes the newest format, with the counters that follow.
+    assert_eq!(phone.device.borrow().objects[&name], Some(object));
+    let response = lab::tap(&mut wallet, card, false, &lab::gpo_command(1, false)).unwrap();
+    assert_eq!(response.status(), 0x9000);
+    let head = phone.device.borrow().objects[&name].as_ref().unwrap()[..3].to_vec();
+    assert_eq!(head, [2, 0x01, 0x30]);
+    assert_eq!(counters(&mut wallet, card), [0x0121]);
+    drop(wallet.prepare_tap(card, false).unwrap());
+    phone.restart();
+    let mut wallet = phone.wallet();
+    assert_eq!(counters(&mut wallet, card), [0x0121]);
+    let response = lab::tap(&mut wallet, card, false, &lab::gpo_command(1, false)).unwrap();
+    assert_eq!(response.status(), 0x9000);
+    assert_eq!(counters(&mut wallet, card), [0x0121, 0x0131]);
+}
+
 #[test]
 fn a_removal_is_all_or_nothing() {
     let points = at_every_change(

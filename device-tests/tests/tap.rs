@@ -51,16 +51,21 @@ fn nothing_is_written_between_the_last_digit_and_the_answer() {
 }
 
 #[test]
-fn a_counter_range_is_reserved_in_one_change() {
+fn what_is_to_be_stored_ahead_of_a_tap_is_one_change() {
     let phone = Phone::new();
     let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
     let card = lab.provision(&mut wallet).unwrap();
-    for range in 0..3 {
+    for number in 0..3 * ATC_RANGE {
         let before = phone.accesses();
-        for _ in 0..ATC_RANGE {
-            lab::pay(&mut lab, &mut wallet, card, (100, false, false)).unwrap();
-        }
-        assert_eq!(phone.accesses() - before, 2, "range {range}: one open, one write");
+        drop(wallet.prepare_tap(card, false).unwrap());
+        assert_eq!(
+            phone.accesses() - before,
+            2,
+            "{number}: one open, one write, of a new range and the last payment"
+        );
+        let before = phone.accesses();
+        lab::pay(&mut lab, &mut wallet, card, (100, false, false)).unwrap();
+        assert_eq!(phone.accesses(), before, "{number}: nothing new to store");
     }
 }
 

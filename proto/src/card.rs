@@ -16,6 +16,9 @@ pub const MAX_CARDS: usize = 16;
 /// Application transaction counters reserved in storage at a time; a power cut skips at most these.
 pub const ATC_RANGE: u16 = 16;
 
+/// Payments that a card remembers.
+pub const LOG_LEN: usize = 16;
+
 crate::code! {
     /// Health of a place in the card store.
     CardState {
@@ -126,6 +129,42 @@ crate::message! {
     }
 }
 crate::message! {
+    /// A cryptogram that a card gave, and what for; whether it was paid only the issuer knows.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    LogEntry {
+        /// Version of the card's keys.
+        key_version: u8,
+        /// The counter under these keys. One that is missing between two entries was lost to a power cut, or skipped.
+        atc: u16,
+        /// Amount in minor units, tag 9F02.
+        amount: u64,
+        /// Currency, tag 5F2A.
+        currency: u16,
+        /// The terminal's date, tag 9A: YYMMDD in BCD, by the terminal's word.
+        date: [u8; 3],
+        /// Transaction type, tag 9C.
+        kind: u8,
+        /// Card transaction qualifiers: how the holder was verified.
+        ctq: [u8; 2],
+    }
+}
+crate::message! {
+    /// Asks for a card's payments.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    LogRequest {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// The last payments.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    LogReply {
+        /// Oldest first.
+        entries: heapless::Vec<LogEntry, LOG_LEN>,
+    }
+}
+crate::message! {
     /// Takes a card out of the phone.
     #[derive(Clone, Debug, PartialEq, Eq)]
     RemoveRequest {
@@ -199,6 +238,8 @@ crate::service! {
         0x0105 static_answers(StaticAnswersRequest) -> StaticAnswers, needs WALLET;
         /// Takes a card out of the phone, keys and all; only its bank can put it back.
         0x0106 remove(RemoveRequest) -> RemoveReply, needs WALLET;
+        /// A card's last payments.
+        0x0107 log(LogRequest) -> LogReply, needs WALLET;
         /// Makes the card ready for taps: all storage access happens here.
         0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
         /// Answers GET PROCESSING OPTIONS.

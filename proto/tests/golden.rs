@@ -353,6 +353,17 @@ fn card_samples(lines: &mut String) {
         records: heapless::Vec::from_iter([Record { sfi: 1, number: 1, data: bytes(&[0x70, 0x00]) }]),
     };
     sample(lines, "card.static_answers.reply", &answers);
+    sample(lines, "card.log.request", &card::LogRequest { card: CARD });
+    let entry = card::LogEntry {
+        key_version: 1,
+        atc: 0x0102,
+        amount: 12_345,
+        currency: 0x0156,
+        date: [0x26, 0x11, 0x26],
+        kind: 0,
+        ctq: [0x00, 0x80],
+    };
+    sample(lines, "card.log.reply", &card::LogReply { entries: heapless::Vec::from_iter([entry]) });
     sample(lines, "card.remove.request", &card::RemoveRequest { card: CARD });
     sample(lines, "card.remove.reply", &card::RemoveReply {});
     sample(lines, "card.tap_prepare.request", &card::TapPrepareRequest { card: CARD, verified: true });

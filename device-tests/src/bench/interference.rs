@@ -32,6 +32,8 @@ pub struct Victim {
     card: CardId,
     channel: OpteeChannel,
     trustlet: Trustlet<OpteeChannel>,
+    // Counters that are reserved.
+    taps: u16,
 }
 
 impl Victim {
@@ -42,19 +44,26 @@ impl Victim {
         let card = Lab::new()?.provision(&mut wallet)?;
         let channel = tee.connect(Service::Card).map_err(say)?;
         let trustlet = Bank::lab("A").run(&tee, draft("victim", &[]), &modules::empty())?;
-        Ok(Self { card, channel, trustlet })
+        Ok(Self { card, channel, trustlet, taps: 0 })
     }
 
     /// A tap; touches no storage.
     pub fn tap(&mut self) -> Outcome<()> {
         let reply = call(&mut self.channel, &gpo_request(self.card)).map_err(say)?;
+        self.taps = self.taps.saturating_sub(1);
         if reply.response.ends_with(&[0x90, 0]) { Ok(()) } else { Err(format!("{:02X?}", reply.response)) }
     }
 
     /// What comes before a tap; writes to storage.
-    pub fn ready(&mut self) -> Outcome<()> {
+    pub fn prepare(&mut self) -> Outcome<()> {
         let prepare = TapPrepareRequest { card: self.card, verified: false };
-        call(&mut self.channel, &prepare).map(|_| ()).map_err(say)
+        self.taps = call(&mut self.channel, &prepare).map_err(say)?.taps;
+        Ok(())
+    }
+
+    /// Reserves counters when there are none left.
+    fn ready(&mut self) -> Outcome<()> {
+        if self.taps == 0 { self.prepare() } else { Ok(()) }
     }
 
     /// A call of the trustlet, which does nothing.

@@ -101,7 +101,7 @@ fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: [&'static str; 2]) -> O
         let threads: Vec<_> = attackers.iter().map(Other::thread).collect();
         let events = trace::record(&[ENTRIES, EXITS, SLEEPS], || {
             for _ in 0..CALLS {
-                for call in [Victim::ready, Victim::tap, Victim::call] {
+                for call in [Victim::prepare, Victim::tap, Victim::call] {
                     trace::mark()?;
                     call(victim)?;
                     trace::mark()?;

@@ -26,8 +26,9 @@ use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{
         CardEntry, CardService, CardState, ChallengeReply, ChallengeRequest, InstallReply, InstallRequest,
-        ListReply, ListRequest, RemoveReply, RemoveRequest, ShowReply, ShowRequest, StaticAnswersRequest,
-        StatusReply, StatusRequest, TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest,
+        ListReply, ListRequest, LogReply, LogRequest, RemoveReply, RemoveRequest, ShowReply, ShowRequest,
+        StaticAnswersRequest, StatusReply, StatusRequest, TapGpoReply, TapGpoRequest, TapPrepareReply,
+        TapPrepareRequest,
     },
     document::{CardDisplay, hex, to_json},
     emv::{
@@ -188,6 +189,10 @@ impl<T: Tee> CardService for Call<'_, T> {
         self.app.store(self.tee)?.remove(self.tee, request.card)?;
         self.app.armed.take_if(|armed| armed.card == request.card);
         Ok(RemoveReply {})
+    }
+
+    fn log(&mut self, request: LogRequest) -> Result<LogReply, Error> {
+        Ok(LogReply { entries: self.store()?.card(request.card)?.log.clone() })
     }
 
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {

@@ -7,6 +7,7 @@ use crate::{
 };
 use tapvault_proto::{
     Error,
+    card::LogEntry,
     emv::{
         apdu::{Command, Response, StatusWord},
         application::{MAX_RECORD, Processed, Record},
@@ -132,7 +133,17 @@ pub fn process<T: Tee>(
     let fact_fits = armed.is_some_and(|armed| armed.fits(terminal, amount, now));
     let verification = Verification::decide(&card.profile, terminal, amount, fact_fits)?;
     let atc = card.next_atc().map_err(|_| StatusWord::ConditionsNotSatisfied)?;
-    answer(tee, card, terminal, verification, atc).map_err(|_| StatusWord::NoDiagnosis)
+    let processed = answer(tee, card, terminal, verification, atc).map_err(|_| StatusWord::NoDiagnosis)?;
+    card.note(LogEntry {
+        key_version: card.profile.key_version,
+        atc,
+        amount,
+        currency: u16::from_be_bytes(terminal.currency),
+        date: terminal.date,
+        kind: terminal.kind,
+        ctq: verification.ctq(),
+    });
+    Ok(processed)
 }
 
 fn answer<T: Tee>(

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde_json::json;
 use tapvault::{Transport, Wallet};
 use tapvault_proto::{
-    card::{CardEntry, CardState},
+    card::{CardEntry, CardState, LogEntry},
     document::MAX_PACKAGE,
     id::CardId,
 };
@@ -24,6 +24,12 @@ pub enum Command {
     List,
     /// Shows one card.
     Show {
+        /// The card's id.
+        #[arg(value_parser = id)]
+        card: [u8; 16],
+    },
+    /// Shows a card's last payments; a gap is a counter whose payment was lost to a power cut, or never made.
+    Log {
         /// The card's id.
         #[arg(value_parser = id)]
         card: [u8; 16],
@@ -61,6 +67,11 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
             let text = if text.is_empty() { "no cards" } else { &text.join("\n") };
             output.show(&rows.iter().map(|(value, _)| value.clone()).collect(), text);
         }
+        Command::Log { card } => {
+            let entries = wallet.card_log(CardId(card))?;
+            let text = if entries.is_empty() { "no payments".into() } else { log_text(&entries) };
+            output.show(&entries.iter().map(payment).collect(), &text);
+        }
         Command::Remove { card } => {
             let card = CardId(card);
             wallet.remove_card(card)?;
@@ -84,6 +95,49 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
         }
     }
     Ok(())
+}
+
+/// How the holder was verified, by the card transaction qualifiers.
+const fn holder(ctq: [u8; 2]) -> &'static str {
+    match ctq {
+        [_, 0x80..] => "wallet PIN",
+        [0x80.., _] => "online PIN",
+        [0x40.., _] => "signature",
+        _ => "nobody asked",
+    }
+}
+
+fn payment(entry: &LogEntry) -> serde_json::Value {
+    json!({
+        "key_version": entry.key_version, "atc": entry.atc, "amount_minor": entry.amount,
+        "currency": format!("{:04x}", entry.currency), "terminal_date": hex(&entry.date), "type": entry.kind,
+        "holder_verified": holder(entry.ctq),
+    })
+}
+
+/// A line for each payment, and one for each gap between two.
+fn log_text(entries: &[LogEntry]) -> String {
+    let mut lines = Vec::new();
+    let mut last: Option<(u8, u16)> = None;
+    for entry in entries {
+        let missing = last.filter(|(keys, _)| *keys == entry.key_version);
+        if let Some(missing) =
+            missing.map(|(_, atc)| entry.atc.saturating_sub(atc + 1)).filter(|count| *count > 0)
+        {
+            lines.push(format!("      up to {missing} not recorded"));
+        }
+        last = Some((entry.key_version, entry.atc));
+        lines.push(format!(
+            "{:5}  {}.{:02} (currency {:04x})  on {} by the terminal  holder: {}",
+            entry.atc,
+            entry.amount / 100,
+            entry.amount % 100,
+            entry.currency,
+            hex(&entry.date),
+            holder(entry.ctq)
+        ));
+    }
+    lines.join("\n")
 }
 
 fn row<T: Transport>(

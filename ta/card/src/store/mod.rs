@@ -4,13 +4,13 @@ mod state;
 
 use alloc::boxed::Box;
 
-use state::{DAMAGED, RESERVED_AT, Stored};
+use state::{DAMAGED, Log, Payments, Stored, USE_AT};
 use tapvault_proto::{
     Error,
-    card::{ATC_RANGE, MAX_CARDS},
+    card::{ATC_RANGE, LogEntry, MAX_CARDS},
     id::{CardId, ProviderId},
     profile::CardProfile,
-    wire::{Bytes, Wire, encode_into},
+    wire::{Bytes, Wire},
 };
 use tapvault_tee::{StorageError, Tee};
 use zeroize::Zeroizing;
@@ -25,6 +25,12 @@ pub struct Card {
     pub profile: CardProfile,
     reserved: u16,
     used: u16,
+    /// The last payments, oldest first.
+    pub log: Payments,
+    /// Whether storage has not all of them.
+    unsaved: bool,
+    /// Whether its object is of the newest format.
+    newest: bool,
 }
 
 impl Card {
@@ -43,6 +49,39 @@ impl Card {
         }
         self.used = self.used.checked_add(1).ok_or(Error::AtcExhausted)?;
         Ok(self.used)
+    }
+
+    /// Stores the whole card, in the newest format.
+    fn create<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16) -> Result<(), Error> {
+        let mut bytes = Zeroizing::new([0; Stored::MAX]);
+        let whole = (self.id, self.provider, &self.profile);
+        let len = state::encode(bytes.as_mut_slice(), (reserved, &self.log), whole)?;
+        tee.create(&name(index), bytes.get(..len).ok_or(Error::Internal)?)?;
+        self.newest = true;
+        Ok(())
+    }
+
+    /// Stores counter and log; a card of an older format becomes one of the newest.
+    fn save<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16) -> Result<(), Error> {
+        let mut object = tee.open(&name(index))?;
+        if self.newest {
+            tee.write(&mut object, USE_AT, &state::encode_use(reserved, &self.log)?)?;
+        } else {
+            drop(object);
+            self.create(tee, index, reserved)?;
+        }
+        (self.reserved, self.unsaved) = (reserved, false);
+        Ok(())
+    }
+
+    /// Notes a payment; the oldest gives way. The next `tap_prepare` stores it.
+    pub fn note(&mut self, entry: LogEntry) {
+        if self.log.is_full() {
+            self.log.remove(0);
+        }
+        // There is room now.
+        let _ = self.log.push(entry);
+        self.unsaved = true;
     }
 }
 
@@ -147,11 +186,14 @@ impl Store {
     ) -> Result<(), Error> {
         let index = self.place_for(card, provider, profile.key_version)?;
         let place = self.places.get_mut(index).ok_or(Error::Internal)?;
-        let stored = Stored::new(card, provider, profile);
-        let mut bytes = Zeroizing::new([0; Stored::MAX]);
-        let len = encode_into(&stored, bytes.as_mut_slice())?;
-        tee.create(&name(index), bytes.get(..len).ok_or(Error::Internal)?)?;
-        *place = Place::Held(held(stored));
+        let log = match place {
+            Place::Held(old) if old.id == card => old.log.clone(),
+            _ => Payments::new(),
+        };
+        let (reserved, used, unsaved, newest) = (0, 0, false, true);
+        let mut card = Box::new(Card { id: card, provider, profile, reserved, used, log, unsaved, newest });
+        card.create(tee, index, reserved)?;
+        *place = Place::Held(card);
         Ok(())
     }
 
@@ -193,31 +235,33 @@ impl Store {
         Ok(())
     }
 
-    /// Makes sure that at least one counter is reserved; when a new range is needed, it is in storage
-    /// before this returns.
+    /// Makes sure that at least one counter is reserved, and that every payment is stored: one change of storage, when
+    /// there is anything to change.
     ///
     /// # Errors
     /// [`Error::UnknownCard`]; [`Error::AtcExhausted`] after 65,535 transactions; storage's.
     pub fn reserve<T: Tee>(&mut self, tee: &mut T, id: CardId) -> Result<u16, Error> {
         let matches = |place: &Place| matches!(place, Place::Held(card) if card.id == id);
         let index = self.places.iter().position(matches).ok_or(Error::UnknownCard)?;
-        let card = self.card_mut(id)?;
+        let Some(Place::Held(card)) = self.places.get_mut(index) else { return Err(Error::UnknownCard) };
+        let mut reserved = card.reserved;
         if card.taps_ready() == 0 {
-            let reserved = card.used.saturating_add(ATC_RANGE);
+            reserved = card.used.saturating_add(ATC_RANGE);
             if reserved == card.used {
                 return Err(Error::AtcExhausted);
             }
-            let mut object = tee.open(&name(index))?;
-            tee.write(&mut object, RESERVED_AT, &reserved.to_be_bytes())?;
-            card.reserved = reserved;
+        }
+        if reserved != card.reserved || card.unsaved {
+            card.save(tee, index, reserved)?;
         }
         Ok(card.taps_ready())
     }
 }
 
 fn held(stored: Stored) -> Box<Card> {
-    let Stored { reserved, card: id, provider, profile, .. } = stored;
-    Box::new(Card { id, provider, profile, reserved, used: reserved })
+    let newest = stored.is_newest();
+    let Stored { reserved, card: id, provider, profile, log: Log(log), .. } = stored;
+    Box::new(Card { id, provider, profile, reserved, used: reserved, log, unsaved: false, newest })
 }
 
 fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {

@@ -1,12 +1,14 @@
 //! The formats of a stored card. The newest is written; every older one is read, for good: an upgraded trusted
 //! app finds the cards it had (`golden/`).
 
+use heapless::Vec;
 use tapvault_proto::{
     Error,
+    card::{LOG_LEN, LogEntry},
     emv::AID_UNIONPAY_DEBIT,
     id::{CardId, ProviderId},
     profile::{CardProfile, Cvn, Key128, Product, Suite, VerificationStatus},
-    wire::{Bytes, decode_exact},
+    wire::{Bytes, Reader, Wire, Writer, decode_exact},
 };
 
 /// The format that is written.
@@ -14,17 +16,48 @@ const FORMAT: u8 = 2;
 /// In place of a format: the card that was here is damaged. OP-TEE deletes an altered object when it is
 /// opened; the mark remembers what was found.
 pub const DAMAGED: u8 = 0xFF;
-/// Where the reserved counter lies in the object, in every format: the two bytes `tap_prepare` overwrites.
-pub const RESERVED_AT: u32 = 1;
+/// Where counter and log lie in an object of the newest format, one behind the other: what `tap_prepare`
+/// overwrites, in one go.
+pub const USE_AT: u32 = 1;
+
+/// A card's last payments, oldest first.
+pub type Payments = Vec<LogEntry, LOG_LEN>;
+
+/// The log as stored, always of the same length, so that it can be overwritten in place: as many entries as there
+/// are, then zeros.
+pub struct Log(pub Payments);
+
+impl Wire for Log {
+    const MAX: usize = LOG_LEN * LogEntry::MAX;
+    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+        encode_log(&self.0, out)
+    }
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
+        let mut entries = Vec::new();
+        for _ in 0..LOG_LEN {
+            let entry = LogEntry::decode(input)?;
+            // Counters begin at 1: a zero is a place that was never used, and so are all behind it.
+            if entry.atc != 0 {
+                entries.push(entry).map_err(|_| Error::StateCorrupt)?;
+            }
+        }
+        Ok(Self(entries))
+    }
+}
+
+/// Their length.
+pub const USE_LEN: usize = <u16 as Wire>::MAX + Log::MAX;
 
 tapvault_proto::message! {
     /// A card as stored.
     Stored {
-        /// [`FORMAT`].
+        /// [`FORMAT`], or that of the object it was read from.
         format: u8,
         /// Highest application transaction counter that may have left; after a restart the next is
         /// one above it.
         reserved: u16,
+        /// The last payments.
+        log: Log,
         /// The card.
         card: CardId,
         /// Its provider.
@@ -84,10 +117,46 @@ tapvault_proto::message! {
     }
 }
 
+/// Writes the newest format of a card into `out`; returns its length.
+///
+/// # Errors
+/// [`Error::ShortBuffer`] under [`Stored::MAX`] bytes.
+pub fn encode(
+    out: &mut [u8],
+    (reserved, log): (u16, &Payments),
+    (card, provider, profile): (CardId, ProviderId, &CardProfile),
+) -> Result<usize, Error> {
+    let mut out = Writer::new(out);
+    FORMAT.encode(&mut out)?;
+    reserved.encode(&mut out)?;
+    encode_log(log, &mut out)?;
+    card.encode(&mut out)?;
+    provider.encode(&mut out)?;
+    profile.encode(&mut out)?;
+    Ok(out.len())
+}
+
+/// The two fields at [`USE_AT`].
+///
+/// # Errors
+/// [`Error::Internal`] never: the length is a constant.
+pub fn encode_use(reserved: u16, log: &Payments) -> Result<[u8; USE_LEN], Error> {
+    let mut bytes = [0; USE_LEN];
+    let mut out = Writer::new(&mut bytes);
+    reserved.encode(&mut out)?;
+    encode_log(log, &mut out)?;
+    Ok(bytes)
+}
+
+fn encode_log(log: &Payments, out: &mut Writer<'_>) -> Result<(), Error> {
+    log.iter().try_for_each(|entry| entry.encode(out))?;
+    (log.len()..LOG_LEN).try_for_each(|_| out.put(&[0; LogEntry::MAX]))
+}
+
 impl Stored {
-    /// A card that was just issued.
-    pub fn new(card: CardId, provider: ProviderId, profile: CardProfile) -> Self {
-        Self { format: FORMAT, reserved: 0, card, provider, profile }
+    /// Whether the object it was read from has room for a log.
+    pub const fn is_newest(&self) -> bool {
+        self.format == FORMAT
     }
 
     /// A card out of an object of any format; `None` when it is none.
@@ -127,7 +196,8 @@ impl Stored {
             art: profile.art,
             issuer: profile.issuer,
         };
-        Ok(Self { format: FORMAT, reserved, card, provider, profile })
+        // The format stays: the object has no room for a log yet.
+        Ok(Self { format: 1, reserved, log: Log(Vec::new()), card, provider, profile })
     }
 }
 
@@ -135,7 +205,6 @@ impl Stored {
 mod tests {
     use super::*;
     use std::vec::Vec;
-    use tapvault_proto::wire::{Wire, encode_into};
 
     /// Objects as trusted apps of each format wrote them: never changed, only added to.
     const GOLDEN: [&str; 2] = [include_str!("golden/v1.hex"), include_str!("golden/v2.hex")];
@@ -154,9 +223,16 @@ mod tests {
             assert_eq!((stored.reserved, stored.profile.key_version), (0x0120, 1));
             assert_eq!(stored.profile.udk.expose(), &[0x44; 16]);
             assert_eq!(*stored.profile.label, *b"UnionPay Debit");
+            let log = if format == 1 { stored.log.0.clone() } else { Payments::new() };
+            assert_eq!(stored.is_newest(), format == 2);
+            assert_eq!(stored.log.0.len(), [0, 2][format as usize - 1]);
             let mut bytes = [0; Stored::MAX];
-            let len = encode_into(&stored, &mut bytes).unwrap();
-            assert_eq!(hex::encode(&bytes[..len]), GOLDEN[GOLDEN.len() - 1].trim(), "format {format}");
+            let whole = (stored.card, stored.provider, &stored.profile);
+            let len = encode(&mut bytes, (stored.reserved, &log), whole).unwrap();
+            let at = USE_AT as usize;
+            assert_eq!(bytes[at..at + USE_LEN], encode_use(stored.reserved, &log).unwrap());
+            let again = Stored::read(&bytes[..len]).unwrap();
+            assert_eq!((again.reserved, again.log.0.len(), again.is_newest()), (0x0120, 0, true));
         }
     }
 
