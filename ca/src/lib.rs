@@ -25,6 +25,7 @@ pub mod maker;
 #[allow(unsafe_code, reason = "the adapter to libteec, which is C")]
 pub mod optee;
 pub mod pad;
+pub mod payments;
 pub mod reader;
 #[cfg(feature = "sim")]
 pub mod sim;

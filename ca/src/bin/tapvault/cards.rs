@@ -3,7 +3,7 @@
 use crate::output::{Failure, Output, hex, id, read};
 use clap::Subcommand;
 use serde_json::json;
-use tapvault::{Transport, Wallet};
+use tapvault::{Transport, Wallet, payments};
 use tapvault_proto::{
     card::{CardEntry, CardState, LogEntry},
     document::MAX_PACKAGE,
@@ -69,7 +69,7 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
         }
         Command::Log { card } => {
             let entries = wallet.card_log(CardId(card))?;
-            let text = if entries.is_empty() { "no payments".into() } else { log_text(&entries) };
+            let text = if entries.is_empty() { "no payments".into() } else { payments::describe(&entries) };
             output.show(&entries.iter().map(payment).collect(), &text);
         }
         Command::Remove { card } => {
@@ -97,47 +97,12 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
     Ok(())
 }
 
-/// How the holder was verified, by the card transaction qualifiers.
-const fn holder(ctq: [u8; 2]) -> &'static str {
-    match ctq {
-        [_, 0x80..] => "wallet PIN",
-        [0x80.., _] => "online PIN",
-        [0x40.., _] => "signature",
-        _ => "nobody asked",
-    }
-}
-
 fn payment(entry: &LogEntry) -> serde_json::Value {
     json!({
         "key_version": entry.key_version, "atc": entry.atc, "amount_minor": entry.amount,
         "currency": format!("{:04x}", entry.currency), "terminal_date": hex(&entry.date), "type": entry.kind,
-        "holder_verified": holder(entry.ctq),
+        "holder_verified": payments::holder(entry.ctq),
     })
-}
-
-/// A line for each payment, and one for each gap between two.
-fn log_text(entries: &[LogEntry]) -> String {
-    let mut lines = Vec::new();
-    let mut last: Option<(u8, u16)> = None;
-    for entry in entries {
-        let missing = last.filter(|(keys, _)| *keys == entry.key_version);
-        if let Some(missing) =
-            missing.map(|(_, atc)| entry.atc.saturating_sub(atc + 1)).filter(|count| *count > 0)
-        {
-            lines.push(format!("      up to {missing} not recorded"));
-        }
-        last = Some((entry.key_version, entry.atc));
-        lines.push(format!(
-            "{:5}  {}.{:02} (currency {:04x})  on {} by the terminal  holder: {}",
-            entry.atc,
-            entry.amount / 100,
-            entry.amount % 100,
-            entry.currency,
-            hex(&entry.date),
-            holder(entry.ctq)
-        ));
-    }
-    lines.join("\n")
 }
 
 fn row<T: Transport>(
