@@ -8,7 +8,6 @@ use tapvault_network::{
     frame::CardLink,
     issuer::{Decision, Issuer},
     kind::CardKind,
-    lab::LabBank,
     registry::{CNY, HolderRules, Order, draw_card_id},
     request::{AuthorisationRequest, CardAnswer},
 };
@@ -130,7 +129,7 @@ impl Lab {
         challenge: &ChallengeReply,
     ) -> Outcome<(String, CardProfile)> {
         let order = Order {
-            bank: LabBank::A,
+            bank: self.provider.bank(),
             card,
             token: None,
             last_four: *b"4321",
