@@ -22,7 +22,7 @@ use tapvault_proto::{
     emv::apdu::{Command, StatusWord},
     id::CardId,
     pin::{BeginVerifyRequest, FinishRequest, PinState, SubmitInsecureRequest, TicketPurpose},
-    profile::Product,
+    profile::{OdaKey, Product, RsaKey, SecretBytes},
 };
 
 /// A scenario by name.
@@ -63,6 +63,7 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         the_status_words_are_those_of_the_table,
         sixteen_cards_with_keys_fit_and_pay,
         the_last_payments_are_remembered,
+        a_banks_wrong_key_hurts_its_own_card_alone,
     ]
 }
 
@@ -571,6 +572,39 @@ fn the_last_payments_are_remembered<T: Transport>(wallet: &dyn Fn() -> Wallet<T>
     let entries = logged(wallet)?;
     let ends: Vec<_> = entries.iter().rev().take(2).map(|entry| (entry.key_version, entry.atc)).collect();
     ensure(ends == [(2, 1), (1, u16::try_from(most + 2).map_err(say)?)], || format!("{ends:?}"))
+}
+
+/// What a bank seals is its own business, even where it is wrong on purpose.
+fn a_banks_wrong_key_hurts_its_own_card_alone<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
+    let wallet = &mut wallet();
+    let (mut lab, other) = prepared(wallet)?;
+    let card = lab.provision(wallet)?;
+    let secret = |bytes: &[u8]| SecretBytes::new(bytes).ok_or("too long");
+    for (p, dp, qinv) in [
+        (&[0xFF; 64][..], &[0xFF; 64][..], &[0xFF; 64][..]),
+        (&[0xFF; 124], &[], &[]),
+        (&[0x81; 32], &[1], &[0; 124]),
+        (&[0xFF; 64], &[0; 124], &[1]),
+    ] {
+        let challenge = wallet.card_challenge().map_err(say)?;
+        lab.kind.oda = OdaKind::Rsa1024;
+        let (_, mut profile) = lab.package_and_profile(card, &challenge)?;
+        let oda = profile.oda.as_mut().ok_or("no key")?;
+        let (p, q, dp, dq, qinv) = (secret(p)?, secret(p)?, secret(dp)?, secret(dp)?, secret(qinv)?);
+        oda.key = OdaKey::Rsa(RsaKey { p, q, dp, dq, qinv });
+        let tapvault_proto::card::ChallengeReply { challenge, recipient } = &challenge;
+        let package = lab.provider.seal(card, challenge, recipient, &profile).map_err(say)?;
+        wallet.add_card(package.as_bytes()).map_err(say)?;
+        let mut tap = wallet.prepare_tap(card, false).map_err(say)?;
+        let refusal = Read::tap(&mut tap, WANTS_ODA, [1; 4]).err();
+        ensure(refusal.as_deref() == Some("A8 00 00: 6F00"), || format!("{refusal:?}"))?;
+        // Without a signature it pays, and its neighbour was never touched.
+        for card in [card, other] {
+            let (_, decision) = lab::pay(&mut lab, wallet, card, (100, false, false))?;
+            approved(&decision, false)?;
+        }
+    }
+    Ok(())
 }
 
 fn with_sm2(read: &Read) -> Outcome<Option<()>> {

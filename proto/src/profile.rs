@@ -156,8 +156,8 @@ crate::code! {
 pub const MAX_MODULUS: usize = 248;
 
 crate::message! {
-    /// An RSA key in the form of the Chinese remainder theorem, public exponent 3 (RFC 8017, 3.2). The modulus is a
-    /// whole number of bytes, 64 to [`MAX_MODULUS`]; each part is at most half as long.
+    /// An RSA key in the form of the Chinese remainder theorem, public exponent 3 (RFC 8017, 3.2). Both primes are
+    /// equally long, 32 to 124 bytes without zeros in front, so that the modulus is twice as long.
     RsaKey {
         /// First prime.
         p: SecretBytes<124>,
@@ -172,11 +172,8 @@ crate::message! {
     }
 }
 
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a trusted app keeps cards in static memory, the heap stays small"
-)]
 /// The key of offline data authentication, certified by the issuer (EMV Book 2, 6; JR/T 0025.17).
+#[allow(clippy::large_enum_variant, reason = "a box would want a heap, which this crate does without")]
 pub enum OdaKey {
     /// International.
     Rsa(RsaKey),
@@ -243,13 +240,13 @@ impl Oda {
             entries.flat_map(|(sfi, first, last, _)| (first..=last).map(move |number| (sfi >> 3, number)))
         };
         let fixed = self.records.iter().map(|record| (record.sfi, record.number));
+        let prime_holds = |prime: &SecretBytes<124>| match prime.expose() {
+            [first, middle @ .., last] => *first >= 0x80 && middle.len() >= 30 && last % 2 == 1,
+            _ => false,
+        };
         let key_holds = match &self.key {
-            OdaKey::Rsa(RsaKey { p, q, dp, dq, qinv }) => {
-                let halves = [p, q, dp, dq, qinv];
-                halves.iter().all(|half| !half.expose().is_empty())
-                    && [p, q].iter().all(|prime| {
-                        prime.expose().len() >= 32 && prime.expose().last().is_some_and(|byte| byte % 2 == 1)
-                    })
+            OdaKey::Rsa(RsaKey { p, q, .. }) => {
+                prime_holds(p) && prime_holds(q) && p.expose().len() == q.expose().len()
             }
             OdaKey::Sm2(key) => key.expose().len() == 32,
         };
