@@ -149,9 +149,17 @@ impl Lab {
     /// Anybody's.
     pub fn provision<T: Transport>(&mut self, wallet: &mut Wallet<T>) -> Outcome<CardId> {
         let card = draw_card_id().map_err(say)?;
+        self.issue(wallet, card).map(|()| card)
+    }
+
+    /// Puts a card into the wallet, or its next key version.
+    ///
+    /// # Errors
+    /// Anybody's.
+    pub fn issue<T: Transport>(&mut self, wallet: &mut Wallet<T>, card: CardId) -> Outcome<()> {
         let challenge = wallet.card_challenge().map_err(say)?;
         let package = self.package(card, &challenge)?;
-        wallet.add_card(package.as_bytes()).map_err(say)
+        wallet.add_card(package.as_bytes()).map(|_| ()).map_err(say)
     }
 
     /// Sets the wallet PIN whatever was there.

@@ -383,9 +383,7 @@ fn every_suite_pays<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()>
     let (mut lab, card) = prepared(wallet)?;
     for (suite, cvn, derivation) in crate::cases::paths() {
         lab.kind = CardKind { suite, cvn, derivation, ..CardKind::default() };
-        let challenge = wallet.card_challenge().map_err(say)?;
-        let package = lab.package(card, &challenge)?;
-        wallet.add_card(package.as_bytes()).map_err(say)?;
+        lab.issue(wallet, card)?;
         for verified in [false, true] {
             if verified {
                 lab.verify(wallet, card, PIN).map_err(say)?;
@@ -446,9 +444,7 @@ fn a_card_that_wants_the_pin_gets_it<T: Transport>(wallet: &dyn Fn() -> Wallet<T
     let wallet = &mut wallet();
     let (mut lab, card) = prepared(wallet)?;
     lab.holder.pin_from = 1_000;
-    let challenge = wallet.card_challenge().map_err(say)?;
-    let package = lab.package(card, &challenge)?;
-    wallet.add_card(package.as_bytes()).map_err(say)?;
+    lab.issue(wallet, card)?;
     // The terminal asks for nothing; the card does from 10.00 on, and for any amount of another currency.
     for (amount, currency, expected) in
         [(999, CNY, None), (1_000, CNY, Some(NEEDS_PIN)), (1, 0x0840, Some(NEEDS_PIN))]
@@ -485,9 +481,7 @@ fn a_removed_card_is_gone<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outco
     }
     // The bank can put it back; what was verified before is not.
     let wallet = &mut make();
-    let challenge = wallet.card_challenge().map_err(say)?;
-    let package = lab.package(card, &challenge)?;
-    wallet.add_card(package.as_bytes()).map_err(say)?;
+    lab.issue(wallet, card)?;
     refused(wallet.prepare_tap(card, true).map(|_| ()), Error::NoVerification)
 }
 
@@ -496,9 +490,7 @@ fn a_terminal_authenticates_cards_offline<T: Transport>(wallet: &dyn Fn() -> Wal
     let (mut lab, card) = prepared(wallet)?;
     for kind in [OdaKind::Rsa1024, OdaKind::Rsa1536, OdaKind::Sm2] {
         lab.kind.oda = kind;
-        let challenge = wallet.card_challenge().map_err(say)?;
-        let package = lab.package(card, &challenge)?;
-        wallet.add_card(package.as_bytes()).map_err(say)?;
+        lab.issue(wallet, card)?;
         for number in [1, 2] {
             let mut tap = wallet.prepare_tap(card, false).map_err(say)?;
             let read = Read::tap(&mut tap, WANTS_ODA, [number; 4])?;
@@ -529,9 +521,7 @@ fn sixteen_cards_with_keys_fit_and_pay<T: Transport>(wallet: &dyn Fn() -> Wallet
     refused(wallet.add_card(package.as_bytes()), Error::CardStoreFull)?;
     // A re-issue needs no other place, whatever it brings.
     lab.kind.oda = OdaKind::Rsa1536;
-    let challenge = wallet.card_challenge().map_err(say)?;
-    let package = lab.package(cards[7], &challenge)?;
-    wallet.add_card(package.as_bytes()).map_err(say)?;
+    lab.issue(wallet, cards[7])?;
     for card in &cards {
         let (_, decision) = lab::pay(&mut lab, wallet, *card, (100, false, false))?;
         approved(&decision, false)?;
@@ -565,9 +555,7 @@ fn the_last_payments_are_remembered<T: Transport>(wallet: &dyn Fn() -> Wallet<T>
     ensure(counters == (3..=most + 2).collect::<Vec<_>>(), || format!("{counters:?}"))?;
     ensure(wallet.card_log(other).map_err(say)?.is_empty(), || "another card's".into())?;
     // New keys begin a new count; what was paid stays.
-    let challenge = wallet.card_challenge().map_err(say)?;
-    let package = lab.package(card, &challenge)?;
-    wallet.add_card(package.as_bytes()).map_err(say)?;
+    lab.issue(wallet, card)?;
     lab::pay(&mut lab, wallet, card, (7, false, false))?;
     let entries = logged(wallet)?;
     let ends: Vec<_> = entries.iter().rev().take(2).map(|entry| (entry.key_version, entry.atc)).collect();

@@ -51,9 +51,7 @@ impl Endurance {
     }
 
     fn issue(&mut self, number: u8) {
-        let challenge = self.wallet.card_challenge().unwrap();
-        let package = self.banks[usize::from(number % 2)].package(card(number), &challenge).unwrap();
-        self.wallet.add_card(package.as_bytes()).unwrap();
+        self.banks[usize::from(number % 2)].issue(&mut self.wallet, card(number)).unwrap();
     }
 
     /// Prepares and taps; `false` when storage failed. The terminal has the cryptogram in any case.

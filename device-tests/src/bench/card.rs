@@ -61,9 +61,7 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
         ("tap_gpo_aes", Suite::EmvAes),
     ] {
         lab.kind.suite = suite;
-        let challenge = wallet.card_challenge().map_err(say)?;
-        let package = lab.package(card, &challenge)?;
-        wallet.add_card(package.as_bytes()).map_err(say)?;
+        lab.issue(&mut wallet, card)?;
         rows.push(row(name, 50, || {
             call(&mut channel, &prepare).map_err(say)?;
             gpo(&mut channel)
@@ -77,9 +75,7 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
         ("tap_gpo_fdda_sm2", OdaKind::Sm2),
     ] {
         lab.kind.oda = kind;
-        let challenge = wallet.card_challenge().map_err(say)?;
-        let package = lab.package(card, &challenge)?;
-        wallet.add_card(package.as_bytes()).map_err(say)?;
+        lab.issue(&mut wallet, card)?;
         let mut data = terminal_data(100, false);
         data[..4].copy_from_slice(&WANTS_ODA);
         let body = [&[0x83, PDOL_DATA_LEN as u8], &data[..]].concat();
