@@ -120,9 +120,10 @@ fn round(half: u32, key: u64) -> u32 {
     let mut out = 0;
     let (mut turn, mut shift) = (5, 42_u32);
     for sbox in &BITS {
-        let input = (u64::from(half.rotate_left(turn)) ^ key >> shift) & 63;
+        // At most 63: the mask takes off what is not the group's.
+        let input = ((u64::from(half.rotate_left(turn)) ^ key >> shift) & 63) as u32;
         for (mask, to) in sbox {
-            out |= ((mask >> input & 1) as u32) << to;
+            out |= ((mask.rotate_right(input) & 1) as u32) << to;
         }
         turn += 4;
         shift = shift.saturating_sub(6);

@@ -51,7 +51,7 @@ fn substitute(word: u32) -> u32 {
         let chosen = [0, 1, 2, 3].map(|number| ((quarter ^ number).wrapping_sub(1) >> 63).wrapping_neg());
         BITS.iter().zip(0..).fold(0, |out, (words, bit)| {
             let word = words.iter().zip(chosen).fold(0, |word, (of, chosen)| word | of & chosen);
-            out | ((word >> at & 1) as u8) << bit
+            out | ((word.rotate_right(at) & 1) as u8) << bit
         })
     }))
 }
