@@ -1,5 +1,6 @@
 //! SM4 (GB/T 32907-2016), a block at a time.
 
+use core::hint::black_box;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The S-box as the standard prints it: 16 rows of 16 bytes.
@@ -46,12 +47,15 @@ const fn bits() -> [[u64; 4]; 8] {
 /// The S-box of each byte of a word.
 fn substitute(word: u32) -> u32 {
     u32::from_be_bytes(word.to_be_bytes().map(|input| {
-        let (quarter, at) = (u64::from(input >> 6), u32::from(input & 63));
-        // All ones for the quarter that the entry is in, zero for the others.
-        let chosen = [0, 1, 2, 3].map(|number| ((quarter ^ number).wrapping_sub(1) >> 63).wrapping_neg());
-        BITS.iter().zip(0..).fold(0, |out, (words, bit)| {
-            let word = words.iter().zip(chosen).fold(0, |word, (of, chosen)| word | of & chosen);
-            out | ((word.rotate_right(at) & 1) as u8) << bit
+        // All ones or all zeros by one of the two upper bits, which say in what quarter the entry is. The compiler must
+        // not see that there are two values only: it would make a table of them, or a branch.
+        let mask = |bit: u32| black_box(u64::from(input >> bit & 1).wrapping_neg());
+        let (low, high) = (mask(6), mask(7));
+        let either = |zero: u64, one: u64, mask: u64| zero ^ (zero ^ one) & mask;
+        let at = u32::from(input & 63);
+        BITS.iter().zip(0..).fold(0, |out, (&[a, b, c, d], bit)| {
+            let entries = either(either(a, b, low), either(c, d, low), high);
+            out | ((entries.rotate_right(at) & 1) as u8) << bit
         })
     }))
 }
