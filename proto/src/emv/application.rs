@@ -236,8 +236,7 @@ fn ppse(cards: &[StaticAnswers]) -> Result<Response, StatusWord> {
         tlv::push(&mut out, tag, value).map(|()| out).map_err(|_| StatusWord::NoDiagnosis)
     };
     let directory = nested(0xA5, &nested(0xBF0C, &entries)?)?;
-    let name = nested(0x84, PPSE)?;
-    let mut both = name;
-    both.extend_from_slice(&directory).map_err(|_| StatusWord::NoDiagnosis)?;
-    Ok(Response::ok(&nested(0x6F, &both)?))
+    let mut template = nested(0x84, PPSE)?;
+    template.extend_from_slice(&directory).map_err(|_| StatusWord::NoDiagnosis)?;
+    Ok(Response::ok(&nested(0x6F, &template)?))
 }

@@ -100,7 +100,7 @@ impl Keys {
     pub fn sign(&self, asker: &Asker<'_>, handle: KeyHandle, message: &[u8]) -> Result<[u8; 64], Error> {
         let key = self.find(asker, handle, &[KeyAlgorithm::EcdsaP256, KeyAlgorithm::Sm2])?;
         if key.algorithm == KeyAlgorithm::Sm2 {
-            let signature: sm2::dsa::Signature = sm2_key(&key.secret)?.sign(message);
+            let signature: sm2::dsa::Signature = sm2_key(key.secret.as_slice())?.sign(message);
             return Ok(signature.to_bytes().into());
         }
         let signature: p256::ecdsa::Signature = p256_key(&key.secret)?.sign(message);
@@ -259,9 +259,9 @@ fn public(secret: &Secret, algorithm: KeyAlgorithm) -> Result<Bytes<65>, Error> 
         KeyAlgorithm::EcdsaP256 => {
             Bytes::from_slice(p256_key(secret)?.verifying_key().to_sec1_point(false).as_bytes())
         }
-        KeyAlgorithm::Sm2 => {
-            Bytes::from_slice(sm2_key(secret)?.verifying_key().as_affine().to_sec1_point(false).as_bytes())
-        }
+        KeyAlgorithm::Sm2 => Bytes::from_slice(
+            sm2_key(secret.as_slice())?.verifying_key().as_affine().to_sec1_point(false).as_bytes(),
+        ),
         KeyAlgorithm::HmacSha256 | KeyAlgorithm::Aes128Gcm | KeyAlgorithm::Derive => Ok(Bytes::new()),
     };
     point.map_err(|_| Error::Internal)
@@ -271,8 +271,12 @@ fn p256_key(secret: &Secret) -> Result<p256::ecdsa::SigningKey, Error> {
     p256::ecdsa::SigningKey::from_slice(secret.as_slice()).map_err(|_| Error::Internal)
 }
 
-fn sm2_key(secret: &Secret) -> Result<sm2::dsa::SigningKey, Error> {
-    let secret = sm2::SecretKey::from_slice(secret.as_slice()).map_err(|_| Error::Internal)?;
+/// The key that signs under a scalar of 32 bytes.
+///
+/// # Errors
+/// [`Error::Internal`] for bytes that are no scalar of the curve.
+pub fn sm2_key(secret: &[u8]) -> Result<sm2::dsa::SigningKey, Error> {
+    let secret = sm2::SecretKey::from_slice(secret).map_err(|_| Error::Internal)?;
     sm2::dsa::SigningKey::new(SM2_ID, &secret).map_err(|_| Error::Internal)
 }
 

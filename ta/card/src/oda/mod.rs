@@ -3,6 +3,7 @@
 
 mod rsa;
 
+use crate::keys::sm2_key;
 use sha1::{Digest, Sha1};
 use sm2::dsa::signature::Signer;
 use tapvault_proto::{
@@ -14,8 +15,6 @@ use tapvault_proto::{
 
 /// Version of fDDA, in the card's authentication data.
 const VERSION: u8 = 0x01;
-/// Default user id of SM2 signatures (GM/T 0009).
-const SM2_ID: &str = "1234567812345678";
 
 /// Card authentication related data, tag 9F69: version, the card's unpredictable number, its qualifiers.
 pub fn authentication_data(unpredictable: [u8; 4], ctq: [u8; 2]) -> [u8; 7] {
@@ -61,9 +60,7 @@ fn sm2_signed(key: &SecretBytes<32>, atc: u16, signed: &[u8]) -> Result<Bytes<MA
     let [high, low] = atc.to_be_bytes();
     let mut out = Bytes::<MAX_MODULUS>::from_iter([0x15, 3, 2, high, low]);
     let message: Bytes<24> = out.iter().chain(signed).copied().collect();
-    let secret = sm2::SecretKey::from_slice(key.expose()).map_err(|_| Error::Internal)?;
-    let key = sm2::dsa::SigningKey::new(SM2_ID, &secret).map_err(|_| Error::Internal)?;
-    let signature: sm2::dsa::Signature = key.sign(&message);
+    let signature: sm2::dsa::Signature = sm2_key(key.expose())?.sign(&message);
     out.extend_from_slice(&signature.to_bytes()).map_err(|_| Error::Internal)?;
     Ok(out)
 }
