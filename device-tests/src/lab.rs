@@ -10,6 +10,7 @@ use tapvault_network::{
     kind::CardKind,
     registry::{CNY, HolderRules, Order, draw_card_id},
     request::{AuthorisationRequest, CardAnswer},
+    terminal::Payment,
 };
 use tapvault_proto::{
     card::{CardState, ChallengeReply},
@@ -202,6 +203,21 @@ pub fn terminal_data(amount_minor: u32, verification: bool) -> [u8; PDOL_DATA_LE
     data[25..28].copy_from_slice(&[0x26, 0x11, 0x24]);
     data[29..].copy_from_slice(&amount_minor.wrapping_mul(0x9E37_79B9).to_be_bytes());
     data
+}
+
+/// The lab's terminal wants this much, in minor units.
+#[must_use]
+pub fn payment(amount_minor: u64, verification_required: bool) -> Payment {
+    Payment {
+        amount_minor,
+        currency: CNY,
+        country: 0x0156,
+        date: [0x26, 0x11, 0x24],
+        unpredictable: [0x2B, 0x29, 0xEB, 0xE4],
+        verification_required,
+        online_pin: false,
+        signature: false,
+    }
 }
 
 /// GET PROCESSING OPTIONS with [`terminal_data`].

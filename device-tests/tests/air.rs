@@ -5,13 +5,12 @@ mod common;
 
 use common::Phone;
 use std::io;
-use tapvault_device_tests::lab::{Field, Lab, PIN};
+use tapvault_device_tests::lab::{Field, Lab, PIN, payment};
 use tapvault_network::{
     frame::CardLink,
     issuer::{Decision, Reason},
-    registry::CNY,
     request::AuthorisationRequest,
-    terminal::{Payment, Refusal, TerminalError, pay},
+    terminal::{Refusal, TerminalError, pay},
 };
 use tapvault_proto::{id::CardId, profile::Cvn};
 
@@ -37,19 +36,6 @@ impl<L: CardLink> CardLink for Middle<'_, L> {
     }
 }
 
-fn payment(verification_required: bool) -> Payment {
-    Payment {
-        amount_minor: 12_300,
-        currency: CNY,
-        country: 0x0156,
-        date: [0x26, 0x11, 0x26],
-        unpredictable: [9, 8, 7, 6],
-        verification_required,
-        online_pin: false,
-        signature: false,
-    }
-}
-
 /// A payment of a new card of this version, with somebody in between, verified on the phone or not.
 fn paid(
     cvn: Cvn,
@@ -67,7 +53,7 @@ fn paid(
     }
     let mut tap = wallet.prepare_tap(card, verified).unwrap();
     let mut field = Field(&mut tap);
-    let taken = pay(&mut Middle { link: &mut field, command, answer }, &payment(verified));
+    let taken = pay(&mut Middle { link: &mut field, command, answer }, &payment(12_300, verified));
     drop(tap);
     let taken = taken.map(|taken| taken.request).map_err(|TerminalError { refusal, .. }| refusal);
     (lab, taken)
@@ -109,7 +95,7 @@ fn a_demand_that_is_taken_out_on_the_way_is_missed_by_the_terminal() {
         let mut tap = wallet.prepare_tap(card, false).unwrap();
         let mut field = Field(&mut tap);
         let mut middle = Middle { link: &mut field, command: strip, answer: nothing };
-        let refusal = pay(&mut middle, &payment(true)).unwrap_err().refusal;
+        let refusal = pay(&mut middle, &payment(12_300, true)).unwrap_err().refusal;
         assert!(matches!(refusal, Refusal::NotVerified), "{refusal:?}");
     }
 }

@@ -8,25 +8,16 @@ use emv::core::{
     application_cryptogram::application_cryptogram, issuer_authentication::arpc_method1,
     master_key_derivation::derive_master_key_option_a, secure_messaging::tdes_encrypt_block,
 };
-use tapvault_device_tests::lab::{Field, Lab, PIN};
+use tapvault_device_tests::lab::{self, Field, Lab, PIN};
 use tapvault_network::{
     issuer::Decision,
     lab::LabBank,
-    registry::CNY,
     terminal::{Payment, Verification, pay},
 };
 
 fn payment(number: u8, verification_required: bool) -> Payment {
-    Payment {
-        amount_minor: 12_345 * u64::from(number),
-        currency: CNY,
-        country: 0x0156,
-        date: [0x26, 0x11, 0x24],
-        unpredictable: [number, 0xFF, 0x00, number],
-        verification_required,
-        online_pin: false,
-        signature: false,
-    }
+    let unpredictable = [number, 0xFF, 0x00, number];
+    Payment { unpredictable, ..lab::payment(12_345 * u64::from(number), verification_required) }
 }
 
 #[test]
