@@ -1,4 +1,4 @@
-//! How long a victim waits for attackers on two cores, in their entries into the secure world.
+//! How long a victim waits for attackers, in their entries into the secure world.
 //!
 //! A call waits in the normal world until one of OP-TEE's two secure threads is free, and then in the secure
 //! world for locks: of the single-instance trusted app, of storage. What comes in between is the attackers'
@@ -82,18 +82,30 @@ pub fn waits() -> Outcome<()> {
     let alone = ATTACKS.iter().map(|attack| vec![*attack]);
     let several = ATTACKS.iter().map(|attack| vec![*attack; SEVERAL]);
     let cases: Vec<Vec<&str>> = alone.chain(several).chain([ATTACKS.to_vec()]).collect();
-    for (first, names) in [
-        (true, ["victim_wait_max", "victim_storage_wait_max"]),
-        (false, ["victim_wait_max_ordinary", "victim_storage_wait_max_ordinary"]),
-    ] {
+    let cores = std::thread::available_parallelism().map_err(say)?.get();
+    for (first, names) in match cores {
+        1 => [
+            (true, ["victim_wait_max_one_core", "victim_storage_wait_max_one_core"]),
+            (false, ["victim_wait_max_ordinary_one_core", "victim_storage_wait_max_ordinary_one_core"]),
+        ],
+        _ => [
+            (true, ["victim_wait_max", "victim_storage_wait_max"]),
+            (false, ["victim_wait_max_ordinary", "victim_storage_wait_max_ordinary"]),
+        ],
+    } {
         println!("# the victim is {}", if first { "of real-time priority" } else { "an ordinary process" });
         run_first(first).map_err(say)?;
-        rows(&mut victim, &cases, names)?;
+        rows(&mut victim, &cases, names, cores)?;
     }
     Ok(())
 }
 
-fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: [&'static str; 2]) -> Outcome<()> {
+fn rows(
+    victim: &mut Victim,
+    cases: &[Vec<&str>],
+    names: [&'static str; 2],
+    cores: usize,
+) -> Outcome<()> {
     // Beyond the bar, wait and note.
     let mut worst = (i64::MIN, 0, String::new());
     let mut storage = (0, String::new());
@@ -152,7 +164,7 @@ fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: [&'static str; 2]) -> O
         }
         storage = storage.max((prepares.max(|wait| wait.all), format!("tap_prepare under {name}")));
     }
-    let times = format!("two cores, {CALLS} calls in each of {} cases", 2 * ATTACKS.len() + 1);
+    let times = format!("cores: {cores}; {CALLS} calls in each of {} cases", 2 * ATTACKS.len() + 1);
     Row(names[0], worst.1, "count", format!("{times}: {}", worst.2)).print();
     Row(names[1], storage.0, "count", format!("{times}: {}", storage.1)).print();
     Ok(())
