@@ -9,6 +9,7 @@ use tapvault_proto::{
     id::{Address, CardId, ProviderId},
     pin::{self, EnrolmentTicket, EntryReply, Pin, PinStateReply, Transfer, Verdict},
     service::{Request, Service},
+    token::TimeStatement,
     wire::Bytes,
 };
 
@@ -99,6 +100,23 @@ impl<T: Transport> Wallet<T> {
     /// The call's.
     pub fn card_log(&mut self, card: CardId) -> Result<Vec<LogEntry>, ClientError> {
         Ok(self.call(&card::LogRequest { card })?.entries.into_iter().collect())
+    }
+
+    /// Draws the nonce for a provider's word on the time, which cards with a time limit need after each start of the
+    /// card trusted app.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn time_nonce(&mut self) -> Result<[u8; 32], ClientError> {
+        Ok(self.call(&card::TimeNonceRequest {})?.nonce)
+    }
+
+    /// Brings the provider's word.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn set_time(&mut self, statement: TimeStatement) -> Result<(), ClientError> {
+        self.call(&statement).map(|_| ())
     }
 
     /// Takes a card out of the phone, keys and all; only its bank can put it back.

@@ -8,7 +8,7 @@ use tapvault_network::{
     frame::CardLink,
     issuer::{Decision, Issuer},
     kind::CardKind,
-    registry::{CNY, HolderRules, Order, draw_card_id},
+    registry::{CNY, HolderRules, Order, TokenRules, draw_card_id},
     request::{AuthorisationRequest, CardAnswer},
     terminal::Payment,
 };
@@ -89,6 +89,8 @@ pub struct Lab {
     pub kind: CardKind,
     /// How its cards' holders may be verified.
     pub holder: HolderRules,
+    /// Where their tokens may be used.
+    pub rules: TokenRules,
 }
 
 impl Lab {
@@ -103,6 +105,7 @@ impl Lab {
             provider,
             kind: CardKind::default(),
             holder: HolderRules::default(),
+            rules: TokenRules::default(),
         })
     }
 
@@ -137,6 +140,7 @@ impl Lab {
             expiry: "3012".into(),
             kind: self.kind,
             holder: self.holder,
+            rules: self.rules.clone(),
         };
         let profile = self.issuer.issue(&order).map_err(say)?;
         let ChallengeReply { challenge, recipient } = challenge;

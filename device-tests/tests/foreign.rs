@@ -14,6 +14,7 @@ use tapvault_network::{
     lab::LabBank,
     terminal::{Payment, Verification, pay},
 };
+use tapvault_proto::token::Channel;
 
 fn payment(number: u8, verification_required: bool) -> Payment {
     let unpredictable = [number, 0xFF, 0x00, number];
@@ -47,7 +48,7 @@ fn a_foreign_library_computes_the_same_cryptograms() {
         assert_eq!(taken.verification, expected);
         let request = taken.request;
 
-        let imk = LabBank::A.issuer_master_key(1);
+        let imk = LabBank::A.issuer_master_key(1, Channel::Nfc);
         let udk = derive_master_key_option_a(imk.expose(), &packed, Some(request.psn[0])).unwrap();
         let [high, low] = request.atc;
         let block = |a, b| tdes_encrypt_block(&udk, [0, 0, 0, 0, 0, 0, a, b]);

@@ -14,6 +14,7 @@ use tapvault_proto::{
     id::{CardId, ProviderId},
     pin::{EnrolmentTicket, ProviderCertificate, TicketPurpose},
     profile::CardProfile,
+    token::TimeStatement,
     tvm::{ElementKeys, InstallElementRequest},
     wire::{Bytes, Wire, encode_into},
 };
@@ -132,6 +133,15 @@ impl Provider {
         let signature = sign(&self.key, &header.signed_bytes(&digest.into()));
         let certificate = self.certificate.clone();
         package_json(&Package { certificate, header, encapsulated, ciphertext, signature })
+    }
+
+    /// Says what time it is, for a nonce that the card trusted app drew.
+    #[must_use]
+    pub fn time(&self, nonce: [u8; 32], time: u64) -> TimeStatement {
+        let mut statement =
+            TimeStatement { certificate: self.certificate.clone(), nonce, time, signature: [0; 64] };
+        statement.signature = sign(&self.key, &statement.signed_bytes());
+        statement
     }
 
     /// Permits the PIN trusted app that drew `challenge` to set a wallet PIN, once.

@@ -249,7 +249,7 @@ fn verify(
     request: &AuthorisationRequest,
 ) -> Result<([u8; 8], u16), Reason> {
     let atc = u16::from_be_bytes(request.atc);
-    let master = card.provider.issuer_master_key(card.key_version);
+    let master = card.provider.issuer_master_key(card.key_version, request.channel);
     let kind = card.kind;
     let udk = suite::udk(kind.suite, kind.derivation, &master, &card.token, card.psn)
         .map_err(|_| Reason::WrongCardData)?;

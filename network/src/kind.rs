@@ -2,7 +2,10 @@
 
 use crate::{oda::OdaKind, suite::Derivation};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-use tapvault_proto::profile::{Cvn, Product, Suite};
+use tapvault_proto::{
+    profile::{Cvn, Product, Suite},
+    token::Channel,
+};
 
 /// A choice that files and commands make by name.
 pub trait Named: Copy + PartialEq + 'static {
@@ -39,6 +42,11 @@ impl Named for Cvn {
     const NAMES: &'static [(Self, &'static str)] = &[(Self::V01, "01"), (Self::V17, "17")];
 }
 
+impl Named for Channel {
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Nfc, "nfc"), (Self::Qr, "qr"), (Self::InApp, "in-app"), (Self::Wallet, "wallet")];
+}
+
 impl Named for Product {
     const NAMES: &'static [(Self, &'static str)] =
         &[(Self::Debit, "debit"), (Self::Credit, "credit"), (Self::QuasiCredit, "quasi-credit")];
@@ -53,11 +61,19 @@ impl Named for OdaKind {
         &[(Self::None, "none"), (Self::Rsa1024, "rsa-1024"), (Self::Rsa1536, "rsa-1536"), (Self::Sm2, "sm2")];
 }
 
-fn write<T: Named, S: Serializer>(choice: &T, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes a choice by its name.
+///
+/// # Errors
+/// The serializer's.
+pub fn write<T: Named, S: Serializer>(choice: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(choice.name())
 }
 
-fn read<'de, T: Named, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+/// Reads a choice by its name.
+///
+/// # Errors
+/// The deserializer's; a name that there is not.
+pub fn read<'de, T: Named, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::by_name(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 

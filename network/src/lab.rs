@@ -2,9 +2,10 @@
 //!
 //! A build of the trusted apps believes them unless it is told otherwise (`ta/trust`); a product must be.
 
+use crate::kind::Named;
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use sha2::{Digest, Sha256};
-use tapvault_proto::{id::ProviderId, profile::Key128};
+use tapvault_proto::{id::ProviderId, profile::Key128, token::Channel};
 use zeroize::Zeroizing;
 
 /// A lab bank.
@@ -48,13 +49,17 @@ impl LabBank {
         provider_key(self.name())
     }
 
-    /// Its issuer master key of one key version: the first 16 bytes of
-    /// SHA-256("tapvault lab issuer master key A" ‖ version). A master key per version means that a card
-    /// issued again has new keys although its token is the same; the derivation key index (DKI) in the
-    /// card's IAD names the version.
+    /// Its issuer master key of one key version for one channel: the first 16 bytes of
+    /// SHA-256("tapvault lab issuer master key A" ‖ version), and for others than taps the channel's name behind the
+    /// bank's. A master key per version means that a card issued again has new keys although its token is the same; the
+    /// derivation key index (DKI) in the card's IAD names the version. A master key per channel means that a cryptogram
+    /// of one is none of another.
     #[must_use]
-    pub fn issuer_master_key(self, key_version: u8) -> Key128 {
-        let label = format!("tapvault lab issuer master key {}", self.name());
+    pub fn issuer_master_key(self, key_version: u8, channel: Channel) -> Key128 {
+        let mut label = format!("tapvault lab issuer master key {}", self.name());
+        if channel != Channel::Nfc {
+            label = format!("{label} {}", channel.name());
+        }
         let digest = Sha256::new().chain_update(label).chain_update([key_version]).finalize();
         let digest = Zeroizing::new(digest.into());
         Key128::new(first_16(&digest))
@@ -134,10 +139,12 @@ mod tests {
 
     #[test]
     fn every_bank_and_version_has_its_own_master_key() {
-        let keys = [(LabBank::A, 1), (LabBank::A, 2), (LabBank::B, 1)]
-            .map(|(bank, version)| *bank.issuer_master_key(version).expose());
-        assert_ne!(keys[0], keys[1]);
-        assert_ne!(keys[0], keys[2]);
+        let of = |bank: LabBank, version| {
+            Channel::ALL.map(|channel| *bank.issuer_master_key(version, channel).expose())
+        };
+        let keys = [of(LabBank::A, 1), of(LabBank::A, 2), of(LabBank::B, 1)].concat();
+        let different: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len());
         assert_eq!(keys[0], Sha256::digest(b"tapvault lab issuer master key A\x01")[..16]);
     }
 

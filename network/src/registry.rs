@@ -9,11 +9,13 @@ use crate::{
     state::{CardRecord, CardStatus, StateError},
     suite,
 };
+use sha2::{Digest, Sha256};
 use std::fmt;
 use tapvault_proto::{
     Error,
     id::CardId,
     profile::{CardProfile, Product, VerificationStatus},
+    token::{Channel, ChannelKey, Domain, PAR_LEN, REQUESTOR_LEN, Token},
     wire::Bytes,
 };
 
@@ -23,6 +25,8 @@ pub const CNY: u16 = 0x0156;
 const TOKEN_RANGE: &str = "629999";
 /// Sequence number of every token.
 const PSN: u8 = 0x01;
+/// The lab's token requestor: everybody's wallet.
+pub const REQUESTOR: [u8; REQUESTOR_LEN] = *b"62999900001";
 /// Application interchange profile of a real UnionPay debit card's contactless trace; no offline data
 /// authentication takes place, since these cards are online only.
 const AIP: [u8; 2] = [0x7C, 0x00];
@@ -44,6 +48,25 @@ pub struct Order {
     pub kind: CardKind,
     /// How its holder may be verified.
     pub holder: HolderRules,
+    /// Where its token may be used.
+    pub rules: TokenRules,
+}
+
+/// Where a card's token may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRules {
+    /// The ways it may pay.
+    pub channels: Vec<Channel>,
+    /// What else limits it.
+    pub domain: Domain,
+    /// Whether it can pay at once, or waits for the token service's command.
+    pub active: bool,
+}
+
+impl Default for TokenRules {
+    fn default() -> Self {
+        Self { channels: Channel::ALL.to_vec(), domain: Domain::unlimited(), active: true }
+    }
 }
 
 /// How a card's holder may be verified, beside the wallet PIN.
@@ -169,8 +192,13 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
         return Err(IssueError::Digits);
     }
     let track2 = track2_of(token, expiry).ok_or(IssueError::Digits)?;
-    let master = bank.issuer_master_key(key_version);
-    let udk = suite::udk(kind.suite, kind.derivation, &master, token, PSN).map_err(|_| IssueError::Digits)?;
+    let mut keys = Vec::new();
+    for channel in Channel::ALL.into_iter().filter(|channel| order.rules.channels.contains(channel)) {
+        let master = bank.issuer_master_key(key_version, channel);
+        let udk = suite::udk(kind.suite, kind.derivation, &master, token, PSN);
+        let key = ChannelKey { channel, udk: udk.map_err(|_| IssueError::Digits)? };
+        keys.push(key);
+    }
     let card = oda::Card {
         token,
         expiry: hex::decode(expiry)
@@ -202,7 +230,13 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
         signature_allowed: holder.signature,
         verification_from: holder.pin_from,
         verification_status: VerificationStatus::NotAllowed,
-        udk,
+        keys: keys.into_iter().collect(),
+        token: Token {
+            par: bytes(par(bank, order.card).as_bytes())?,
+            requestor: REQUESTOR,
+            active: order.rules.active,
+            domain: order.rules.domain.clone(),
+        },
         oda,
         last_four,
         art: bytes(b"lab-blue")?,
@@ -210,6 +244,15 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
     };
     profile.check().map_err(IssueError::Profile)?;
     Ok(profile)
+}
+
+/// The payment account reference of the account behind a lab card: the controller's four characters, then 25 that tell
+/// nothing of it.
+fn par(bank: LabBank, card: CardId) -> String {
+    let digest = Sha256::digest([b"tapvault lab account", &bank.id().0[..], &card.0].concat());
+    let mut par = format!("TV0{}{}", bank.name(), hex::encode_upper(digest));
+    par.truncate(PAR_LEN);
+    par
 }
 
 /// A random card id.
@@ -274,6 +317,7 @@ mod tests {
                 expiry: bad.into(),
                 kind: CardKind::default(),
                 holder: HolderRules::default(),
+                rules: TokenRules::default(),
             };
             let profile = lab_profile(&order, "6299991234567890", 1);
             assert!(matches!(profile, Err(IssueError::Digits)), "{bad}");

@@ -1,12 +1,16 @@
 //! What a terminal asks the issuer: the data objects of one payment, as JSON of tag and hexadecimal text.
 
+use crate::kind::{read, write};
 use serde::{Deserialize, Serialize};
-use tapvault_proto::{emv::gpo::PdolData, profile::Cvn};
+use tapvault_proto::{emv::gpo::PdolData, profile::Cvn, token::Channel};
 
 /// An authorisation request (the chip data of ISO 8583 field 55, track 2 and sequence number).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthorisationRequest {
+    /// The way it was paid, by the word of the network, which knows where the request entered it.
+    #[serde(serialize_with = "write", deserialize_with = "read")]
+    pub channel: Channel,
     /// Amount, 12 BCD digits.
     #[serde(rename = "9F02", with = "hex::serde")]
     pub amount: [u8; 6],
@@ -74,10 +78,11 @@ pub struct CardAnswer {
 }
 
 impl AuthorisationRequest {
-    /// Joins the terminal's own data and the card's.
+    /// Joins the terminal's own data and the card's, after a tap.
     #[must_use]
     pub fn new(terminal: &PdolData, card: CardAnswer) -> Self {
         Self {
+            channel: Channel::Nfc,
             amount: terminal.amount,
             amount_other: terminal.amount_other,
             country: terminal.country,

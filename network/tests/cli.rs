@@ -18,7 +18,7 @@ use tapvault_network::{
     frame::{CardLink, Control, FromReader, read_frame, write_frame},
     kind::CardKind,
     lab::LabBank,
-    registry::{HolderRules, Order, lab_profile},
+    registry::{HolderRules, Order, TokenRules, lab_profile},
 };
 use tapvault_proto::{document::SealedPackage, id::CardId};
 
@@ -89,6 +89,7 @@ fn tap(folder: &Path, pin: bool, atc: u16) {
             expiry: "3112".into(),
             kind: CardKind::default(),
             holder: HolderRules::default(),
+            rules: TokenRules::default(),
         };
         lab_profile(&order, TOKEN, 1).unwrap()
     };

@@ -10,7 +10,7 @@ use tapvault_network::{
     request::AuthorisationRequest,
     state::{CardStatus, StateError},
 };
-use tapvault_proto::profile::CardProfile;
+use tapvault_proto::{profile::CardProfile, token::Channel};
 
 fn issued() -> (Issuer, CardProfile) {
     let mut issuer = Issuer::in_memory();
@@ -38,7 +38,13 @@ fn reason_for(change: impl FnOnce(&mut AuthorisationRequest)) -> Reason {
 fn approves_with_an_answer_and_raises_the_counter() {
     let (mut issuer, profile) = issued();
     let asked = request(&profile, 3, true);
-    let expected = tapvault_network::suite::arpc(profile.suite, &profile.udk, 3, &asked.cryptogram, *b"00");
+    let expected = tapvault_network::suite::arpc(
+        profile.suite,
+        profile.udk(Channel::Nfc).unwrap(),
+        3,
+        &asked.cryptogram,
+        *b"00",
+    );
     let decision = issuer.authorise(&asked);
     assert_eq!(decision, Decision::Approved { arpc: expected, atc: 3, holder_verified: true });
     assert_eq!(decision.arc(), "00");
@@ -221,7 +227,7 @@ fn a_request_survives_json_and_unknown_fields_do_not() {
     let asked = request(&profile, 1, true);
     let json = serde_json::to_value(&asked).unwrap();
     assert_eq!(json["9F02"], "000000001200");
-    assert_eq!(json.as_object().unwrap().len(), 15);
+    assert_eq!(json.as_object().unwrap().len(), 16);
     assert_eq!(serde_json::from_value::<AuthorisationRequest>(json.clone()).unwrap(), asked);
     let mut more = json.clone();
     more["9F66"] = "20C00000".into();

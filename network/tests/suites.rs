@@ -56,6 +56,7 @@ fn the_request_puts_the_data_in_the_vectors_order() {
             ("57", ""),
             ("5F34", "01"),
             ("9F6C", "0000"),
+            ("channel", "nfc"),
         ] {
             fields.insert(tag.into(), value.into());
         }

@@ -7,6 +7,7 @@ use crate::{
         application::{Record, StaticAnswers},
     },
     id::{CardId, ProviderId},
+    token::TimeStatement,
     trustlet::{Forwarded, keys},
     wire::Bytes,
 };
@@ -178,6 +179,24 @@ crate::message! {
     RemoveReply {}
 }
 crate::message! {
+    /// Draws the nonce for a time statement; replaces an earlier one.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TimeNonceRequest {}
+}
+crate::message! {
+    /// What a provider needs to say what time it is.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TimeNonceReply {
+        /// 32 random bytes, good for one statement in this run of the trusted app.
+        nonce: [u8; 32],
+    }
+}
+crate::message! {
+    /// The time is known for this provider's cards, until the trusted app starts again.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    SetTimeReply {}
+}
+crate::message! {
     /// Reserves counters and takes the PIN verification, ahead of a tap.
     #[derive(Clone, Debug, PartialEq, Eq)]
     TapPrepareRequest {
@@ -240,6 +259,10 @@ crate::service! {
         0x0106 remove(RemoveRequest) -> RemoveReply, needs WALLET;
         /// A card's last payments.
         0x0107 log(LogRequest) -> LogReply, needs WALLET;
+        /// Draws the nonce for a time statement.
+        0x0108 time_nonce(TimeNonceRequest) -> TimeNonceReply, needs WALLET;
+        /// Takes a provider's word on what time it is.
+        0x0109 set_time(TimeStatement) -> SetTimeReply, needs WALLET;
         /// Makes the card ready for taps: all storage access happens here.
         0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
         /// Answers GET PROCESSING OPTIONS.

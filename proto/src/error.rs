@@ -99,6 +99,17 @@ errors! {
     /// The key version has used up its application transaction counter.
     AtcExhausted = 0x8054_0303, "this card has used all its transactions; ask the provider for a new key";
 
+    /// The token waits for its activation, or is suspended.
+    TokenNotActive = 0x8054_0304, "the token is not active; its holder resumes what the holder suspended, its bank the rest";
+    /// The token's payments are used up, its time is over, or its domain has no such channel.
+    TokenDomain = 0x8054_0305, "the token may not pay this way, or no longer; ask the provider to issue it again";
+    /// The token has a time limit, and there is no time statement of its provider since the trusted app started.
+    NoTime = 0x8054_0306, "fetch a time statement from the provider; each start of the trusted app needs one";
+    /// A command is not the next one for this token.
+    CommandOutOfOrder = 0x8054_0307, "not the token's next command; send those before it first";
+    /// A command does not fit the token's state.
+    TokenState = 0x8054_0308, "the token's state does not allow this command";
+
     // 0x8054_04xx: PIN.
 
     /// The PIN is locked: no record, a damaged record, or no tries left.
@@ -228,6 +239,11 @@ mod tests {
                 0x8054_0301,
                 0x8054_0302,
                 0x8054_0303,
+                0x8054_0304,
+                0x8054_0305,
+                0x8054_0306,
+                0x8054_0307,
+                0x8054_0308,
                 0x8054_0401,
                 0x8054_0402,
                 0x8054_0403,

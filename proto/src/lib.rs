@@ -7,6 +7,7 @@
 //!   byte strings, nothing optional in the framing, trailing bytes refused.
 //! * [`error`]: every failure a trusted app can report, with its stable 32-bit code.
 //! * [`emv`]: BER-TLV, APDUs, and the one contactless state machine that client and trusted app share.
+//! * [`token`]: where a token may be used, and the commands that move it through its life.
 //! * [`document`]: JSON documents (sealed card package, what a wallet may display).
 //!
 //! Every byte decoded here may come from an attacker: decoding never panics, never allocates, and
@@ -26,6 +27,7 @@ pub mod pin;
 pub mod profile;
 pub mod service;
 pub mod supervisor;
+pub mod token;
 pub mod trustlet;
 pub mod tvm;
 pub mod wire;

@@ -3,6 +3,7 @@
 use crate::{
     Error,
     emv::{AID_UNIONPAY_DEBIT, application::Record, gpo},
+    token::{self, Channel, ChannelKey, Token},
     wire::{Bytes, Reader, Wire, Writer},
 };
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -294,8 +295,10 @@ crate::message! {
         verification_from: u64,
         /// The answer to a terminal when it wants one and there is none.
         verification_status: VerificationStatus,
-        /// The unique derived key for application cryptograms.
-        udk: Key128,
+        /// The key of each channel that the card may use.
+        keys: heapless::Vec<ChannelKey, 4>,
+        /// The token's domain and life.
+        token: Token,
         /// Offline data authentication, for terminals that want it of an online payment; a card can go without.
         oda: Option<Oda>,
         /// Last four digits of the account number behind the token; for display.
@@ -309,7 +312,7 @@ crate::message! {
 
 impl CardProfile {
     /// The format this crate writes.
-    pub const FORMAT: u8 = 2;
+    pub const FORMAT: u8 = 3;
     /// As `verification_from`: the terminal alone decides.
     pub const NEVER: u64 = u64::MAX;
 
@@ -331,8 +334,16 @@ impl CardProfile {
             && self.last_four.iter().all(u8::is_ascii_digit)
             && self.psn < 0xA0
             && self.expiry().is_some()
+            && token::check_keys(&self.keys)
+            && self.token.check()
             && self.oda.as_ref().is_none_or(Oda::check);
         if holds { Ok(()) } else { Err(Error::ProfileInvalid) }
+    }
+
+    /// The key of a channel, if the card may use it.
+    #[must_use]
+    pub fn udk(&self, channel: Channel) -> Option<&Key128> {
+        self.keys.iter().find(|key| key.channel == channel).map(|key| &key.udk)
     }
 
     /// Expiry YYMM in BCD out of track 2: the four digits behind the separator `D`, which follows a

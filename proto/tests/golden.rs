@@ -20,6 +20,7 @@ use tapvault_proto::{
     profile::{CardProfile, Cvn, Key128, Product, Suite, VerificationStatus},
     service::{Rights, Service},
     supervisor::{self, SessionCount},
+    token::{Channel, ChannelKey, Domain, TimeStatement, Token},
     trustlet::{Forwarded, Owner, clock, element, keys, log, network, random, store},
     tvm::{self, TrustletState},
     wire::{Bytes, Reader, Wire, decode_exact, encode_into},
@@ -284,8 +285,12 @@ fn key_samples(lines: &mut String) {
     sample(lines, "pin.take_confirmation.reply", &taken);
 }
 
+fn certificate() -> ProviderCertificate {
+    ProviderCertificate { provider: PROVIDER, key: [0x04; 65], signature: [0x52; 64] }
+}
+
 fn pin_samples(lines: &mut String) {
-    let certificate = ProviderCertificate { provider: PROVIDER, key: [0x04; 65], signature: [0x52; 64] };
+    let certificate = certificate();
     let ticket = EnrolmentTicket {
         certificate,
         purpose: TicketPurpose::Reset,
@@ -366,6 +371,16 @@ fn card_samples(lines: &mut String) {
     sample(lines, "card.log.reply", &card::LogReply { entries: heapless::Vec::from_iter([entry]) });
     sample(lines, "card.remove.request", &card::RemoveRequest { card: CARD });
     sample(lines, "card.remove.reply", &card::RemoveReply {});
+    sample(lines, "card.time_nonce.request", &card::TimeNonceRequest {});
+    sample(lines, "card.time_nonce.reply", &card::TimeNonceReply { nonce: [0x55; 32] });
+    let statement = TimeStatement {
+        certificate: certificate(),
+        nonce: [0x55; 32],
+        time: 1_795_608_000,
+        signature: [0x66; 64],
+    };
+    sample(lines, "card.set_time.request", &statement);
+    sample(lines, "card.set_time.reply", &card::SetTimeReply {});
     sample(lines, "card.tap_prepare.request", &card::TapPrepareRequest { card: CARD, verified: true });
     sample(lines, "card.tap_prepare.reply", &card::TapPrepareReply { taps: ATC_RANGE, verified_ms: 59_000 });
     let gpo = card::TapGpoRequest {
@@ -391,7 +406,13 @@ fn card_samples(lines: &mut String) {
         signature_allowed: false,
         verification_from: CardProfile::NEVER,
         verification_status: VerificationStatus::NotAllowed,
-        udk: Key128::new([0x44; 16]),
+        keys: heapless::Vec::from_iter([ChannelKey { channel: Channel::Nfc, udk: Key128::new([0x44; 16]) }]),
+        token: Token {
+            par: bytes(b"TV0A0123456789ABCDEFGHIJKLMNO"),
+            requestor: *b"62999900001",
+            active: true,
+            domain: Domain::unlimited(),
+        },
         oda: None,
         last_four: *b"4321",
         art: bytes(b"lab-blue"),
@@ -411,10 +432,16 @@ fn no_byte_on_the_wire_changes() {
     key_samples(&mut lines);
     tvm_samples(&mut lines);
     trustlet_samples(&mut lines);
+    let written = concat!(env!("CARGO_TARGET_TMPDIR"), "/golden.txt");
+    std::fs::write(written, &lines).unwrap();
     for (ours, golden) in lines.lines().zip(GOLDEN.lines()) {
-        assert_eq!(ours, golden);
+        assert_eq!(ours, golden, "if meant: cp {written} proto/tests/golden.txt");
     }
-    assert_eq!(lines.lines().count(), GOLDEN.lines().count(), "golden.txt should be:\n{lines}");
+    assert_eq!(
+        lines.lines().count(),
+        GOLDEN.lines().count(),
+        "if meant: cp {written} proto/tests/golden.txt"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tapvault_proto::{
     profile::{
         CardProfile, Cvn, Key128, Oda, OdaKey, Product, RsaKey, SecretBytes, Suite, VerificationStatus,
     },
+    token::{Channel, ChannelKey, Domain, Token},
     wire::Bytes,
 };
 
@@ -53,7 +54,13 @@ fn profile(oda: Option<Oda>) -> CardProfile {
         signature_allowed: false,
         verification_from: CardProfile::NEVER,
         verification_status: VerificationStatus::NotAllowed,
-        udk: Key128::new([0x44; 16]),
+        keys: heapless::Vec::from_iter([ChannelKey { channel: Channel::Nfc, udk: Key128::new([0x44; 16]) }]),
+        token: Token {
+            par: bytes(b"TV0A0123456789ABCDEFGHIJKLMNO"),
+            requestor: *b"62999900001",
+            active: true,
+            domain: Domain::unlimited(),
+        },
         oda,
         last_four: *b"4321",
         art: bytes(b"lab-blue"),

@@ -100,12 +100,7 @@ pub fn waits() -> Outcome<()> {
     Ok(())
 }
 
-fn rows(
-    victim: &mut Victim,
-    cases: &[Vec<&str>],
-    names: [&'static str; 2],
-    cores: usize,
-) -> Outcome<()> {
+fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: [&'static str; 2], cores: usize) -> Outcome<()> {
     // Beyond the bar, wait and note.
     let mut worst = (i64::MIN, 0, String::new());
     let mut storage = (0, String::new());

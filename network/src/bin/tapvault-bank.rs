@@ -17,7 +17,7 @@ use tapvault_network::{
     kind::{CardKind, Named},
     lab::{self, LabBank},
     oda::OdaKind,
-    registry::{HolderRules, Order, draw_card_id},
+    registry::{HolderRules, Order, TokenRules, draw_card_id},
     state::{CardRecord, CardStatus},
     suite::Derivation,
 };
@@ -209,8 +209,18 @@ fn run(command: Command) -> Result<String, String> {
             };
             let kind = kind.over(known.map(|record| record.kind).unwrap_or_default());
             let (bank, last_four) = (provider.bank(), pan_last_four);
-            let profile =
-                issuer.issue(&Order { bank, card, token, last_four, expiry, kind, holder }).map_err(text)?;
+            let profile = issuer
+                .issue(&Order {
+                    bank,
+                    card,
+                    token,
+                    last_four,
+                    expiry,
+                    kind,
+                    holder,
+                    rules: TokenRules::default(),
+                })
+                .map_err(text)?;
             provider.seal(card, &nonce, &recipient, &profile).map_err(text)
         }
         Command::Ticket { challenge, provider, purpose } => {

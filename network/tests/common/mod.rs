@@ -11,7 +11,7 @@ use tapvault_network::{
     frame::CardLink,
     kind::CardKind,
     lab::LabBank,
-    registry::{CNY, HolderRules, Order},
+    registry::{CNY, HolderRules, Order, TokenRules},
     request::{AuthorisationRequest, CardAnswer},
     suite,
     terminal::Payment,
@@ -26,6 +26,7 @@ use tapvault_proto::{
     },
     id::CardId,
     profile::CardProfile,
+    token::Channel,
     wire::Bytes,
 };
 
@@ -42,6 +43,7 @@ pub fn order(token: &str) -> Order {
         expiry: "3112".into(),
         kind: CardKind::default(),
         holder: HolderRules::default(),
+        rules: TokenRules::default(),
     }
 }
 
@@ -77,8 +79,12 @@ pub fn card_answer(profile: &CardProfile, terminal: &PdolData, atc: u16, pin: bo
         ctq: if pin { [0, 0x80] } else { [0, 0] },
     };
     let request = AuthorisationRequest::new(terminal, answer.clone());
-    answer.cryptogram =
-        suite::cryptogram(profile.suite, &profile.udk, atc, &request.covered(profile.cvn, cvr));
+    answer.cryptogram = suite::cryptogram(
+        profile.suite,
+        profile.udk(Channel::Nfc).unwrap(),
+        atc,
+        &request.covered(profile.cvn, cvr),
+    );
     answer
 }
 

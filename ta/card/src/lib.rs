@@ -11,14 +11,17 @@ extern crate alloc;
 extern crate std;
 
 mod answers;
+mod clock;
 mod keys;
 mod oda;
 mod provision;
 mod store;
 pub mod suite;
+mod token;
 mod transaction;
 
 use answers::static_answers;
+use clock::Clock;
 use heapless::{String, Vec};
 use keys::{Asker, Keys};
 use store::{Place, Store};
@@ -26,9 +29,9 @@ use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{
         CardEntry, CardService, CardState, ChallengeReply, ChallengeRequest, InstallReply, InstallRequest,
-        ListReply, ListRequest, LogReply, LogRequest, RemoveReply, RemoveRequest, ShowReply, ShowRequest,
-        StaticAnswersRequest, StatusReply, StatusRequest, TapGpoReply, TapGpoRequest, TapPrepareReply,
-        TapPrepareRequest,
+        ListReply, ListRequest, LogReply, LogRequest, RemoveReply, RemoveRequest, SetTimeReply, ShowReply,
+        ShowRequest, StaticAnswersRequest, StatusReply, StatusRequest, TapGpoReply, TapGpoRequest,
+        TapPrepareReply, TapPrepareRequest, TimeNonceReply, TimeNonceRequest,
     },
     document::{CardDisplay, hex, to_json},
     emv::{
@@ -38,6 +41,7 @@ use tapvault_proto::{
     id::{Caller, CardId, ProviderId},
     pin::TakeVerificationRequest,
     service::Service,
+    token::{Channel, TimeStatement},
     trustlet::{
         Forwarded, Owner,
         keys::{
@@ -62,14 +66,12 @@ pub struct Card {
     challenge: Option<Challenge>,
     armed: Option<Armed>,
     keys: Keys,
+    clock: Clock,
 }
 
 impl Card {
     fn store<T: Tee>(&mut self, tee: &mut T) -> Result<&mut Store, Error> {
-        if self.store.is_none() {
-            self.store = Some(Store::load(tee)?);
-        }
-        self.store.as_mut().ok_or(Error::Internal)
+        Store::loaded(&mut self.store, tee)
     }
 }
 
@@ -195,8 +197,19 @@ impl<T: Tee> CardService for Call<'_, T> {
         Ok(LogReply { entries: self.store()?.card(request.card)?.log.clone() })
     }
 
+    fn time_nonce(&mut self, _: TimeNonceRequest) -> Result<TimeNonceReply, Error> {
+        Ok(TimeNonceReply { nonce: self.app.clock.draw(self.tee) })
+    }
+
+    fn set_time(&mut self, statement: TimeStatement) -> Result<SetTimeReply, Error> {
+        self.app.clock.set(&statement).map(|()| SetTimeReply {})
+    }
+
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {
-        let provider = self.store()?.card(request.card)?.provider;
+        let now = self.tee.now();
+        let card = Store::loaded(&mut self.app.store, self.tee)?.card(request.card)?;
+        let provider = card.provider;
+        token::permits(card, Channel::Nfc, self.app.clock.now(provider, now))?;
         let verified_ms = if request.verified {
             self.arm(request.card, provider)?
         } else {
@@ -259,12 +272,16 @@ impl<T: Tee> CardService for Call<'_, T> {
         let Self { app, tee, .. } = self;
         // Consumed before anything can go wrong.
         let armed = app.armed.take_if(|armed| armed.card == request.card);
-        let card = app.store(*tee)?.card_mut(request.card)?;
+        let card = Store::loaded(&mut app.store, *tee)?.card_mut(request.card)?;
         let [0x80, 0xA8, ..] = request.command.as_slice() else { return Err(Error::BadParameters) };
         let selected = request.aid.starts_with(&card.profile.product.aid());
         let mut record = None;
         let response = CardApplication::selected().transmit(&[], &request.command, |_, command| {
             if !selected {
+                return StatusWord::ConditionsNotSatisfied.into();
+            }
+            let time = app.clock.now(card.provider, tee.now());
+            if token::permits(card, Channel::Nfc, time).is_err() {
                 return StatusWord::ConditionsNotSatisfied.into();
             }
             let processed = transaction::process(*tee, card, command, armed);

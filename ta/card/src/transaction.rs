@@ -4,6 +4,7 @@ use crate::{
     oda,
     store::Card,
     suite::{self, CardData},
+    token,
 };
 use tapvault_proto::{
     Error,
@@ -16,6 +17,7 @@ use tapvault_proto::{
     },
     id::CardId,
     profile::{CardProfile, VerificationStatus},
+    token::Channel,
     wire::Bytes,
 };
 use tapvault_tee::{Millis, Tee};
@@ -129,6 +131,9 @@ pub fn process<T: Tee>(
         // Phone cards are online only.
         return Err(StatusWord::ConditionsNotSatisfied);
     }
+    if !token::permits_amount(&card.profile, amount, u16::from_be_bytes(terminal.currency)) {
+        return Err(StatusWord::ConditionsNotSatisfied);
+    }
     let now = tee.now();
     let fact_fits = armed.is_some_and(|armed| armed.fits(terminal, amount, now));
     let verification = Verification::decide(&card.profile, terminal, amount, fact_fits)?;
@@ -156,7 +161,8 @@ fn answer<T: Tee>(
     let profile = &card.profile;
     let cvr = verification.cvr();
     let data = CardData { aip: profile.aip, atc, cvr };
-    let ac = suite::cryptogram(profile.suite, profile.cvn, &profile.udk, terminal, &data);
+    let udk = profile.udk(Channel::Nfc).ok_or(Error::TokenDomain)?;
+    let ac = suite::cryptogram(profile.suite, profile.cvn, udk, terminal, &data);
     let [c0, c1, c2, c3] = cvr;
     let (cvn, algorithm) = (profile.cvn as u8, profile.suite.algorithm());
     let issuer_data = [0x07, profile.key_version, cvn, c0, c1, c2, c3, algorithm];

@@ -1,10 +1,12 @@
 //! The cards in storage and in memory: one object per place, all of a card in it.
 
+mod old;
 mod state;
 
 use alloc::boxed::Box;
 
-use state::{DAMAGED, Log, Payments, Stored, USE_AT};
+pub use state::Life;
+use state::{DAMAGED, Log, Payments, Stored, USE_AT, Use};
 use tapvault_proto::{
     Error,
     card::{ATC_RANGE, LogEntry, MAX_CARDS},
@@ -25,6 +27,8 @@ pub struct Card {
     pub profile: CardProfile,
     reserved: u16,
     used: u16,
+    /// Where its token is in its life; [`Store::live`] changes it.
+    pub life: Life,
     /// The last payments, oldest first.
     pub log: Payments,
     /// Whether storage has not all of them.
@@ -40,6 +44,11 @@ impl Card {
     /// Counters that are reserved and not used.
     pub fn taps_ready(&self) -> u16 {
         self.reserved.saturating_sub(self.used)
+    }
+
+    /// The last counter that a payment may have used.
+    pub const fn used(&self) -> u16 {
+        self.used
     }
 
     /// Takes the next counter; it is gone whatever happens next.
@@ -58,23 +67,29 @@ impl Card {
     fn create<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16) -> Result<(), Error> {
         let mut bytes = Zeroizing::new([0; Stored::MAX]);
         let whole = (self.id, self.provider, &self.profile);
-        let len = state::encode(bytes.as_mut_slice(), (reserved, &self.log), whole)?;
+        let used = Use { reserved, life: self.life, log: &self.log };
+        let len = state::encode(bytes.as_mut_slice(), used, whole)?;
         tee.create(&name(index), bytes.get(..len).ok_or(Error::Internal)?)?;
         self.newest = true;
         Ok(())
     }
 
-    /// Stores counter and log; a card of an older format becomes one of the newest.
-    fn save<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16) -> Result<(), Error> {
+    /// Stores counter, life and log; a card of an older format becomes one of the newest.
+    fn save<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16, life: Life) -> Result<(), Error> {
         let mut object = tee.open(&name(index))?;
-        if self.newest {
-            tee.write(&mut object, USE_AT, &state::encode_use(reserved, &self.log)?)?;
+        let before = core::mem::replace(&mut self.life, life);
+        let saved = if self.newest {
+            let used = Use { reserved, life, log: &self.log }.to_bytes();
+            used.and_then(|used| Ok(tee.write(&mut object, USE_AT, &used)?))
         } else {
             drop(object);
-            self.create(tee, index, reserved)?;
+            self.create(tee, index, reserved)
+        };
+        match saved {
+            Ok(()) => (self.reserved, self.unsaved) = (reserved, false),
+            Err(_) => self.life = before,
         }
-        (self.reserved, self.unsaved) = (reserved, false);
-        Ok(())
+        saved
     }
 
     /// Notes a payment; the oldest gives way. The next `tap_prepare` stores it.
@@ -108,11 +123,22 @@ pub struct Store {
 }
 
 impl Store {
+    /// The store, read when it was not yet.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn loaded<'a, T: Tee>(store: &'a mut Option<Self>, tee: &mut T) -> Result<&'a mut Self, Error> {
+        if store.is_none() {
+            *store = Some(Self::load(tee)?);
+        }
+        store.as_mut().ok_or(Error::Internal)
+    }
+
     /// Reads every place.
     ///
     /// # Errors
     /// [`Error::StorageFailed`] when storage cannot say; nothing may be concluded then.
-    pub fn load<T: Tee>(tee: &mut T) -> Result<Self, Error> {
+    fn load<T: Tee>(tee: &mut T) -> Result<Self, Error> {
         let mut store = Self::default();
         for (index, place) in store.places.iter_mut().enumerate() {
             *place = read(tee, index)?;
@@ -138,11 +164,7 @@ impl Store {
     /// # Errors
     /// [`Error::UnknownCard`].
     pub fn card_mut(&mut self, id: CardId) -> Result<&mut Card, Error> {
-        let mut held = self.places.iter_mut().filter_map(|place| match place {
-            Place::Held(card) => Some(card.as_mut()),
-            _ => None,
-        });
-        held.find(|card| card.id == id).ok_or(Error::UnknownCard)
+        self.held_mut(id).map(|(_, card)| card)
     }
 
     fn cards(&self) -> impl Iterator<Item = &Card> {
@@ -189,12 +211,17 @@ impl Store {
     ) -> Result<(), Error> {
         let index = self.place_for(card, provider, profile.key_version)?;
         let place = self.places.get_mut(index).ok_or(Error::Internal)?;
+        let mut life = Life::new(profile.token.active);
         let log = match place {
-            Place::Held(old) if old.id == card => old.log.clone(),
+            Place::Held(old) if old.id == card => {
+                life.suspended = old.life.suspended;
+                old.log.clone()
+            }
             _ => Payments::new(),
         };
         let (reserved, used, unsaved, newest) = (0, 0, false, true);
-        let mut card = Box::new(Card { id: card, provider, profile, reserved, used, log, unsaved, newest });
+        let mut card =
+            Box::new(Card { id: card, provider, profile, reserved, used, life, log, unsaved, newest });
         card.create(tee, index, reserved)?;
         *place = Place::Held(card);
         Ok(())
@@ -238,15 +265,21 @@ impl Store {
         Ok(())
     }
 
+    fn held_mut(&mut self, id: CardId) -> Result<(usize, &mut Card), Error> {
+        let mut held = self.places.iter_mut().enumerate().filter_map(|(index, place)| match place {
+            Place::Held(card) => Some((index, card.as_mut())),
+            Place::Empty | Place::Damaged => None,
+        });
+        held.find(|(_, card)| card.id == id).ok_or(Error::UnknownCard)
+    }
+
     /// Makes sure that at least one counter is reserved, and that every payment is stored: one change of storage, when
     /// there is anything to change.
     ///
     /// # Errors
     /// [`Error::UnknownCard`]; [`Error::AtcExhausted`] after 65,535 transactions; storage's.
     pub fn reserve<T: Tee>(&mut self, tee: &mut T, id: CardId) -> Result<u16, Error> {
-        let matches = |place: &Place| matches!(place, Place::Held(card) if card.id == id);
-        let index = self.places.iter().position(matches).ok_or(Error::UnknownCard)?;
-        let Some(Place::Held(card)) = self.places.get_mut(index) else { return Err(Error::UnknownCard) };
+        let (index, card) = self.held_mut(id)?;
         let mut reserved = card.reserved;
         if card.taps_ready() == 0 {
             reserved = card.used.saturating_add(ATC_RANGE);
@@ -255,7 +288,7 @@ impl Store {
             }
         }
         if reserved != card.reserved || card.unsaved {
-            card.save(tee, index, reserved)?;
+            card.save(tee, index, reserved, card.life)?;
         }
         Ok(card.taps_ready())
     }
@@ -263,8 +296,8 @@ impl Store {
 
 fn held(stored: Stored) -> Box<Card> {
     let newest = stored.is_newest();
-    let Stored { reserved, card: id, provider, profile, log: Log(log), .. } = stored;
-    Box::new(Card { id, provider, profile, reserved, used: reserved, log, unsaved: false, newest })
+    let Stored { reserved, life, card: id, provider, profile, log: Log(log), .. } = stored;
+    Box::new(Card { id, provider, profile, reserved, used: reserved, life, log, unsaved: false, newest })
 }
 
 fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {

@@ -1,0 +1,29 @@
+//! Whether a card's token may make a payment.
+
+use crate::store::Card;
+use tapvault_proto::{
+    Error,
+    profile::CardProfile,
+    token::{Channel, Domain, TokenState},
+};
+
+/// Whether it may pay through `channel` at all now; `time` is its provider's.
+///
+/// # Errors
+/// [`Error::TokenNotActive`], [`Error::NoTime`], [`Error::TokenDomain`].
+pub fn permits(card: &Card, channel: Channel, time: Option<u64>) -> Result<(), Error> {
+    if card.life.state != TokenState::Active || card.life.suspended {
+        return Err(Error::TokenNotActive);
+    }
+    let domain = &card.profile.token.domain;
+    let in_time = domain.valid_until == Domain::UNLIMITED
+        || time.map(|time| time <= domain.valid_until).ok_or(Error::NoTime)?;
+    let in_number = domain.payments == u16::MAX || card.used() < domain.payments;
+    if in_time && in_number && card.profile.udk(channel).is_some() { Ok(()) } else { Err(Error::TokenDomain) }
+}
+
+/// Whether it may pay this much, in minor units of `currency`.
+pub fn permits_amount(profile: &CardProfile, amount: u64, currency: u16) -> bool {
+    let limit = profile.token.domain.amount;
+    limit == Domain::UNLIMITED || currency == profile.currency && amount <= limit
+}
