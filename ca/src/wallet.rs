@@ -3,13 +3,13 @@
 use crate::{ClientError, PinPad, Tap, Transport, pad::Prompt, transport::call};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
-    card::{self, CardEntry, LogEntry},
+    card::{self, CardEntry, CardState, LogEntry, NfcStateReply},
     document::{self, CardDisplay, MAX_PACKAGE},
     emv::application::MAX_IN_FIELD,
     id::{Address, CardId, ProviderId},
     pin::{self, EnrolmentTicket, EntryReply, Pin, PinStateReply, Transfer, Verdict},
     service::{Request, Service},
-    token::TimeStatement,
+    token::{TimeStatement, TokenCommand},
     wire::Bytes,
 };
 
@@ -119,6 +119,55 @@ impl<T: Transport> Wallet<T> {
         self.call(&statement).map(|_| ())
     }
 
+    /// Brings a provider's command over a card's token; what can be done with the card now, `None` when it is gone.
+    ///
+    /// # Errors
+    /// The card trusted app's refusal; nothing has changed then.
+    pub fn token_command(&mut self, command: TokenCommand) -> Result<Option<CardState>, ClientError> {
+        Ok(self.call(&command)?.state)
+    }
+
+    /// Suspends a card by its holder's will; [`Self::resume`] undoes it.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn suspend(&mut self, card: CardId) -> Result<(), ClientError> {
+        self.call(&card::SuspendRequest { card }).map(|_| ())
+    }
+
+    /// Resumes what [`Self::suspend`] suspended; [`Self::verify_pin`] comes first.
+    ///
+    /// # Errors
+    /// The call's; `NoVerification` when no PIN was verified for this card.
+    pub fn resume(&mut self, card: CardId) -> Result<CardState, ClientError> {
+        Ok(self.call(&card::ResumeRequest { card })?.state)
+    }
+
+    /// The NFC switch.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn nfc(&mut self) -> Result<NfcStateReply, ClientError> {
+        self.call(&card::NfcStateRequest {})
+    }
+
+    /// Switches NFC on; [`Self::verify_pin`] for any card comes first. It goes off by itself, after
+    /// [`card::NFC_LIFE_MS`] or [`card::NFC_TAPS`] cryptograms.
+    ///
+    /// # Errors
+    /// The call's; `NoVerification` when no PIN was verified for this card.
+    pub fn nfc_on(&mut self, card: CardId) -> Result<NfcStateReply, ClientError> {
+        self.call(&card::NfcOnRequest { card })
+    }
+
+    /// Switches NFC off: no cryptograms, no static answers. A wallet does so when the phone is locked.
+    ///
+    /// # Errors
+    /// The call's.
+    pub fn nfc_off(&mut self) -> Result<NfcStateReply, ClientError> {
+        self.call(&card::NfcOffRequest {})
+    }
+
     /// Takes a card out of the phone, keys and all; only its bank can put it back.
     ///
     /// # Errors
@@ -207,12 +256,12 @@ impl<T: Transport> Wallet<T> {
 
     /// Makes cards ready for one tap, from which the terminal chooses: counters are reserved, the verification
     /// of the card `verified` is taken, the answers that are the same at every tap are fetched. The tap itself
-    /// enters the TEE once. The terminal sees the cards in order of their priority, those of the same priority
+    /// enters the TEE once. With a verification NFC is switched on, without one it has to be on. The terminal sees the cards in order of their priority, those of the same priority
     /// in the order given.
     ///
     /// # Errors
     /// [`ClientError::Field`] for none, more than [`MAX_IN_FIELD`], or a card twice; the card trusted app's refusal,
-    /// among them [`Error::NoVerification`].
+    /// among them [`Error::NoVerification`] and [`Error::NfcOff`].
     pub fn prepare_taps(
         &mut self,
         cards: &[CardId],
@@ -226,11 +275,14 @@ impl<T: Transport> Wallet<T> {
         {
             return Err(ClientError::Field);
         }
+        // The verified one first: it switches NFC on, without which there is nothing to prepare.
+        let others = cards.iter().copied().filter(|card| verified != Some(*card));
+        for card in verified.into_iter().chain(others) {
+            self.call(&card::TapPrepareRequest { card, verified: verified == Some(card) })?;
+        }
         let mut field = Vec::new();
         for card in cards.iter().copied() {
-            let answers = self.call(&card::StaticAnswersRequest { card })?;
-            self.call(&card::TapPrepareRequest { card, verified: verified == Some(card) })?;
-            field.push((card, answers));
+            field.push((card, self.call(&card::StaticAnswersRequest { card })?));
         }
         Ok(Tap::new(self.channel(Service::Card)?, field))
     }

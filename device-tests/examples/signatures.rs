@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use tapvault_device_tests::{
-    lab::{Lab, say},
+    lab::{Lab, prepare, say},
     oda::{Read, WANTS_ODA},
 };
 use tapvault_network::oda::{OdaKind, sm2};
@@ -22,7 +22,7 @@ fn main() -> Result<(), String> {
     for _ in 0..count {
         let card = lab.provision(&mut wallet)?;
         for number in 0..TAPS {
-            let mut tap = wallet.prepare_tap(card, false).map_err(say)?;
+            let mut tap = prepare(&mut wallet, card, false)?;
             let read = Read::tap(&mut tap, WANTS_ODA, [number, 1, 2, 3])?;
             let get = |tag| read.get(tag).map(hex::encode);
             let line = serde_json::json!({

@@ -8,6 +8,7 @@ use tapvault_network::{
     frame::CardLink,
     issuer::{Decision, Issuer},
     kind::CardKind,
+    lab::LabBank,
     registry::{CNY, HolderRules, Order, TokenRules, draw_card_id},
     request::{AuthorisationRequest, CardAnswer},
     terminal::Payment,
@@ -21,7 +22,10 @@ use tapvault_proto::{
         tlv::find,
     },
     id::{CardId, ProviderId},
-    pin::{BeginChangeRequest, BeginVerifyRequest, FinishRequest, Pin, SubmitInsecureRequest, TicketPurpose},
+    pin::{
+        BeginChangeRequest, BeginVerifyRequest, FinishRequest, Pin, PinState, SubmitInsecureRequest,
+        TicketPurpose,
+    },
     profile::CardProfile,
 };
 
@@ -77,6 +81,42 @@ pub fn empty<T: Transport>(wallet: &mut Wallet<T>) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// Switches NFC on, unless it is, with the PIN of a card's holder; it is [`PIN`] where there was none.
+///
+/// # Errors
+/// Anybody's.
+pub fn switch_on<T: Transport>(wallet: &mut Wallet<T>, card: CardId) -> Outcome<()> {
+    if wallet.nfc().map_err(say)?.taps > 0 {
+        return Ok(());
+    }
+    let cards = wallet.cards().map_err(say)?;
+    let id = cards.iter().find(|entry| entry.card == card).ok_or("no such card")?.provider;
+    let bank = [LabBank::A, LabBank::B].into_iter().find(|bank| bank.id() == id).ok_or("no such bank")?;
+    if wallet.pin_state(id).map_err(say)?.state == PinState::Missing {
+        let challenge = wallet.pin_challenge().map_err(say)?;
+        let ticket = Provider::new(bank).map_err(say)?.ticket(TicketPurpose::Enrol, challenge);
+        wallet.set_pin(ticket, &mut Digits::of(&[PIN])).map_err(say)?;
+    }
+    let purpose = Purpose { card, ceiling: 0, currency: CNY };
+    wallet.verify_pin(id, purpose, &mut Digits::of(&[PIN])).map_err(say)?;
+    wallet.nfc_on(card).map(|_| ()).map_err(say)
+}
+
+/// Prepares a tap; NFC is switched on first where no verification does it.
+///
+/// # Errors
+/// Anybody's.
+pub fn prepare<T: Transport>(
+    wallet: &mut Wallet<T>,
+    card: CardId,
+    verified: bool,
+) -> Outcome<Tap<'_, T::Channel>> {
+    if !verified {
+        switch_on(wallet, card)?;
+    }
+    wallet.prepare_tap(card, verified).map_err(say)
 }
 
 /// The lab's bank A with its issuer.
@@ -148,13 +188,14 @@ impl Lab {
         Ok((package, profile))
     }
 
-    /// Puts a new card into the wallet.
+    /// Puts a new card into the wallet; NFC is on then.
     ///
     /// # Errors
     /// Anybody's.
     pub fn provision<T: Transport>(&mut self, wallet: &mut Wallet<T>) -> Outcome<CardId> {
         let card = draw_card_id().map_err(say)?;
-        self.issue(wallet, card).map(|()| card)
+        self.issue(wallet, card)?;
+        switch_on(wallet, card).map(|()| card)
     }
 
     /// Puts a card into the wallet, or its next key version.
@@ -254,7 +295,7 @@ pub fn tap_with<T: Transport>(
     verified: bool,
     commands: &[&[u8]],
 ) -> Outcome<Vec<Response>> {
-    let mut tap = wallet.prepare_tap(card, verified).map_err(say)?;
+    let mut tap = prepare(wallet, card, verified)?;
     for name in [&PPSE[..], &AID_UNIONPAY_DEBIT] {
         let select = Command { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: name };
         let answer = tap.transmit(&select.to_bytes());

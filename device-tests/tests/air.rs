@@ -5,7 +5,7 @@ mod common;
 
 use common::Phone;
 use std::io;
-use tapvault_device_tests::lab::{Field, Lab, PIN, payment};
+use tapvault_device_tests::lab::{Field, Lab, PIN, payment, prepare};
 use tapvault_network::{
     frame::CardLink,
     issuer::{Decision, Reason},
@@ -51,7 +51,7 @@ fn paid(
     if verified {
         lab.verify(&mut wallet, card, PIN).unwrap();
     }
-    let mut tap = wallet.prepare_tap(card, verified).unwrap();
+    let mut tap = prepare(&mut wallet, card, verified).unwrap();
     let mut field = Field(&mut tap);
     let taken = pay(&mut Middle { link: &mut field, command, answer }, &payment(12_300, verified));
     drop(tap);
@@ -92,7 +92,7 @@ fn a_demand_that_is_taken_out_on_the_way_is_missed_by_the_terminal() {
         let mut wallet = phone.wallet();
         lab.kind.cvn = cvn;
         let card = lab.provision(&mut wallet).unwrap();
-        let mut tap = wallet.prepare_tap(card, false).unwrap();
+        let mut tap = prepare(&mut wallet, card, false).unwrap();
         let mut field = Field(&mut tap);
         let mut middle = Middle { link: &mut field, command: strip, answer: nothing };
         let refusal = pay(&mut middle, &payment(12_300, true)).unwrap_err().refusal;

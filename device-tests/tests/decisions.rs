@@ -4,7 +4,7 @@ mod common;
 
 use common::Phone;
 use tapvault_device_tests::{
-    lab::{Lab, PIN},
+    lab::{Lab, PIN, prepare},
     random::Random,
 };
 use tapvault_network::{
@@ -127,7 +127,7 @@ fn decisions_are_the_rules_and_everything_in_an_answer_agrees() {
                 lab.verify(&mut wallet, card, PIN).unwrap();
             }
             let terminal = Terminal::random(&mut random, profile.cvn);
-            let mut tap = wallet.prepare_tap(card, verified).unwrap();
+            let mut tap = prepare(&mut wallet, card, verified).unwrap();
             let select = Command { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: &profile.product.aid() };
             assert_eq!(tap.transmit(&select.to_bytes()).status(), 0x9000);
             let response = tap.transmit(&terminal.command);

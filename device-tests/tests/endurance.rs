@@ -57,7 +57,9 @@ impl Endurance {
     /// Prepares and taps; `false` when storage failed. The terminal has the cryptogram in any case.
     fn tap(&mut self, number: u8) -> bool {
         let id = card(number);
-        if self.wallet.call(&TapPrepareRequest { card: id, verified: false }).is_err() {
+        let ready = lab::switch_on(&mut self.wallet, id).is_ok()
+            && self.wallet.call(&TapPrepareRequest { card: id, verified: false }).is_ok();
+        if !ready {
             return false;
         }
         let aid = AID_UNIONPAY_DEBIT.into_iter().collect();

@@ -42,7 +42,7 @@ fn a_foreign_library_computes_the_same_cryptograms() {
         if verified {
             lab.verify(&mut wallet, card, PIN).unwrap();
         }
-        let mut tap = wallet.prepare_tap(card, verified).unwrap();
+        let mut tap = lab::prepare(&mut wallet, card, verified).unwrap();
         let taken = pay(&mut Field(&mut tap), &payment(number, verified)).unwrap();
         let expected = if verified { Verification::Phone } else { Verification::None };
         assert_eq!(taken.verification, expected);

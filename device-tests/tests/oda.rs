@@ -6,7 +6,7 @@ mod common;
 use common::Phone;
 use emv::core::oda::{CaPublicKey, recover_icc_public_key, recover_issuer_public_key, verify_dda};
 use tapvault_device_tests::{
-    lab::Lab,
+    lab::{Lab, prepare},
     oda::{Read, WANTS_ODA, packed_token},
 };
 use tapvault_network::oda::{OdaKind, rsa, sm2};
@@ -21,7 +21,7 @@ fn taps(kind: OdaKind, count: u8) -> (Lab, Vec<Read>) {
     lab.kind.oda = kind;
     let card = lab.provision(&mut wallet).unwrap();
     let reads = (0..count).map(|number| {
-        let mut tap = wallet.prepare_tap(card, false).unwrap();
+        let mut tap = prepare(&mut wallet, card, false).unwrap();
         Read::tap(&mut tap, WANTS_ODA, [number, 2, 3, 4]).unwrap()
     });
     let reads = reads.collect();
@@ -120,7 +120,7 @@ fn who_does_not_ask_gets_no_signature() {
         lab.kind.oda = kind;
         let card = lab.provision(&mut wallet).unwrap();
         for ttq in [[0x20, 0x80, 0, 0], [0x21, 0x80, 0, 0], [0x20, 0x80, 0, 0x80], WANTS_ODA] {
-            let mut tap = wallet.prepare_tap(card, false).unwrap();
+            let mut tap = prepare(&mut wallet, card, false).unwrap();
             let read = Read::tap(&mut tap, ttq, [1; 4]).unwrap();
             let offered = kind != OdaKind::None && ttq == WANTS_ODA;
             for tag in [0x94, 0x9F4B, 0x9F69] {

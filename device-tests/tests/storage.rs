@@ -131,6 +131,8 @@ fn a_card_that_an_older_trusted_app_stored_is_kept() {
     assert_eq!(wallet.show(card).unwrap().last_four.as_str(), "4321");
     // Looking changes nothing; using it writes the newest format, with the counters that follow.
     assert_eq!(phone.device.borrow().objects[&name], Some(object));
+    // Its made-up bank sets no PIN; another card's switches NFC on.
+    let other = Lab::new().unwrap().provision(&mut wallet).unwrap();
     let response = lab::tap(&mut wallet, card, false, &lab::gpo_command(1, false)).unwrap();
     assert_eq!(response.status(), 0x9000);
     let head = phone.device.borrow().objects[&name].as_ref().unwrap()[..3].to_vec();
@@ -140,6 +142,7 @@ fn a_card_that_an_older_trusted_app_stored_is_kept() {
     phone.restart();
     let mut wallet = phone.wallet();
     assert_eq!(counters(&mut wallet, card), [0x0121]);
+    lab::switch_on(&mut wallet, other).unwrap();
     let response = lab::tap(&mut wallet, card, false, &lab::gpo_command(1, false)).unwrap();
     assert_eq!(response.status(), 0x9000);
     assert_eq!(counters(&mut wallet, card), [0x0121, 0x0131]);

@@ -14,7 +14,7 @@ use tapvault_proto::{
     id::{CardId, ProviderId},
     pin::{EnrolmentTicket, ProviderCertificate, TicketPurpose},
     profile::CardProfile,
-    token::TimeStatement,
+    token::{TimeStatement, TokenAction, TokenCommand},
     tvm::{ElementKeys, InstallElementRequest},
     wire::{Bytes, Wire, encode_into},
 };
@@ -142,6 +142,16 @@ impl Provider {
             TimeStatement { certificate: self.certificate.clone(), nonce, time, signature: [0; 64] };
         statement.signature = sign(&self.key, &statement.signed_bytes());
         statement
+    }
+
+    /// Commands a token: the command's number is one above that of the last one under this version of the card's keys.
+    #[must_use]
+    pub fn command(&self, card: CardId, key_version: u8, sequence: u32, action: TokenAction) -> TokenCommand {
+        let certificate = self.certificate.clone();
+        let mut command =
+            TokenCommand { certificate, card, key_version, sequence, action, signature: [0; 64] };
+        command.signature = sign(&self.key, &command.signed_bytes());
+        command
     }
 
     /// Permits the PIN trusted app that drew `challenge` to set a wallet PIN, once.

@@ -7,7 +7,7 @@ use crate::{
         application::{Record, StaticAnswers},
     },
     id::{CardId, ProviderId},
-    token::TimeStatement,
+    token::{TimeStatement, TokenCommand},
     trustlet::{Forwarded, keys},
     wire::Bytes,
 };
@@ -17,16 +17,27 @@ pub const MAX_CARDS: usize = 16;
 /// Application transaction counters reserved in storage at a time; a power cut skips at most these.
 pub const ATC_RANGE: u16 = 16;
 
+/// How long the NFC switch stays on, in milliseconds: twelve hours.
+pub const NFC_LIFE_MS: u64 = 12 * 60 * 60 * 1000;
+/// Cryptograms for which it stays on.
+pub const NFC_TAPS: u16 = 100;
+
 /// Payments that a card remembers.
 pub const LOG_LEN: usize = 16;
 
 crate::code! {
-    /// Health of a place in the card store.
+    /// What can be done with a place of the card store.
     CardState {
         /// The card can pay.
         Active = 1,
         /// Its record is damaged; the place is named, the card is not usable.
         Damaged = 2,
+        /// It waits for its provider to activate its token.
+        Inactive = 3,
+        /// Its holder suspended it, and can resume it with the PIN.
+        SuspendedByHolder = 4,
+        /// Its provider suspended it.
+        Suspended = 5,
     }
 }
 
@@ -89,7 +100,7 @@ crate::message! {
     CardEntry {
         /// The place, 0 to [`MAX_CARDS`] - 1.
         slot: u8,
-        /// Its health.
+        /// What can be done with it.
         state: CardState,
         /// The card; all zero where the record cannot be read.
         card: CardId,
@@ -197,6 +208,71 @@ crate::message! {
     SetTimeReply {}
 }
 crate::message! {
+    /// A token command was obeyed, or had been before.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    TokenCommandReply {
+        /// What can be done with the card now; `None` when it is gone.
+        state: Option<CardState>,
+    }
+}
+crate::message! {
+    /// The holder suspends a card.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    SuspendRequest {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// The card is suspended.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    SuspendReply {}
+}
+crate::message! {
+    /// The holder resumes a card: takes the PIN verification for it.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ResumeRequest {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// What the holder suspended is resumed.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ResumeReply {
+        /// What can be done with the card: its provider may have suspended it as well.
+        state: CardState,
+    }
+}
+crate::message! {
+    /// Asks for the NFC switch.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    NfcStateRequest {}
+}
+crate::message! {
+    /// Switches NFC on: takes the PIN verification for a card.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    NfcOnRequest {
+        /// The card, any of the phone's.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// Switches NFC off, and forgets any PIN verification.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    NfcOffRequest {}
+}
+crate::message! {
+    /// The NFC switch. While it is off no cryptogram is made and no static answer given.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    NfcStateReply {
+        /// Milliseconds until it is off; 0 when it is.
+        left_ms: u64,
+        /// Cryptograms until it is off; 0 when it is.
+        taps: u16,
+    }
+}
+crate::message! {
     /// Reserves counters and takes the PIN verification, ahead of a tap.
     #[derive(Clone, Debug, PartialEq, Eq)]
     TapPrepareRequest {
@@ -263,10 +339,22 @@ crate::service! {
         0x0108 time_nonce(TimeNonceRequest) -> TimeNonceReply, needs WALLET;
         /// Takes a provider's word on what time it is.
         0x0109 set_time(TimeStatement) -> SetTimeReply, needs WALLET;
-        /// Makes the card ready for taps: all storage access happens here.
+        /// Obeys a provider's command over a token's life.
+        0x010A token_command(TokenCommand) -> TokenCommandReply, needs WALLET;
+        /// Suspends a card by its holder's will.
+        0x010B suspend(SuspendRequest) -> SuspendReply, needs WALLET;
+        /// Resumes what the holder suspended.
+        0x010C resume(ResumeRequest) -> ResumeReply, needs WALLET;
+        /// Makes the card ready for taps: all storage access happens here. With a PIN verification it also switches NFC on.
         0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
         /// Answers GET PROCESSING OPTIONS.
         0x0202 tap_gpo(TapGpoRequest) -> TapGpoReply, needs WALLET;
+        /// The NFC switch.
+        0x0203 nfc_state(NfcStateRequest) -> NfcStateReply, needs WALLET;
+        /// Switches NFC on.
+        0x0204 nfc_on(NfcOnRequest) -> NfcStateReply, needs WALLET;
+        /// Switches NFC off.
+        0x0205 nfc_off(NfcOffRequest) -> NfcStateReply, needs WALLET;
         /// Opens a trustlet's key.
         0x0301 open_key(Forwarded<keys::OpenKey>) -> keys::OpenKeyReply, needs TRUSTLET;
         /// Opens a derived key.

@@ -155,8 +155,8 @@ pub struct CardDisplay {
     pub issuer: String<32>,
     /// The application label (tag 50).
     pub label: String<16>,
-    /// `active`.
-    pub state: String<12>,
+    /// `active`, `inactive`, `suspended`, `suspended by holder`.
+    pub state: String<20>,
 }
 
 /// Parses one JSON value and nothing after it.

@@ -110,6 +110,9 @@ errors! {
     /// A command does not fit the token's state.
     TokenState = 0x8054_0308, "the token's state does not allow this command";
 
+    /// The NFC switch is off.
+    NfcOff = 0x8054_0309, "NFC is off: verify the PIN for a card, then switch it on";
+
     // 0x8054_04xx: PIN.
 
     /// The PIN is locked: no record, a damaged record, or no tries left.
@@ -244,6 +247,7 @@ mod tests {
                 0x8054_0306,
                 0x8054_0307,
                 0x8054_0308,
+                0x8054_0309,
                 0x8054_0401,
                 0x8054_0402,
                 0x8054_0403,

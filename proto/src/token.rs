@@ -128,7 +128,7 @@ crate::code! {
     TokenAction {
         /// An inactive token becomes active.
         Activate = 1,
-        /// An active or inactive token is suspended.
+        /// An active token is suspended.
         Suspend = 2,
         /// A suspended token becomes active.
         Resume = 3,
@@ -139,7 +139,7 @@ crate::code! {
 
 crate::message! {
     /// A token service's command. Commands are numbered from 1 under each version of a card's keys; each is good
-    /// behind the one before it, and the last one may be repeated.
+    /// behind the one before it, and the last one may be repeated: it changes nothing.
     #[derive(Clone, Debug, PartialEq, Eq)]
     TokenCommand {
         /// The provider's certificate.

@@ -20,7 +20,7 @@ use tapvault_proto::{
     profile::{CardProfile, Cvn, Key128, Product, Suite, VerificationStatus},
     service::{Rights, Service},
     supervisor::{self, SessionCount},
-    token::{Channel, ChannelKey, Domain, TimeStatement, Token},
+    token::{Channel, ChannelKey, Domain, TimeStatement, Token, TokenAction, TokenCommand},
     trustlet::{Forwarded, Owner, clock, element, keys, log, network, random, store},
     tvm::{self, TrustletState},
     wire::{Bytes, Reader, Wire, decode_exact, encode_into},
@@ -381,6 +381,28 @@ fn card_samples(lines: &mut String) {
     };
     sample(lines, "card.set_time.request", &statement);
     sample(lines, "card.set_time.reply", &card::SetTimeReply {});
+    let command = TokenCommand {
+        certificate: certificate(),
+        card: CARD,
+        key_version: 1,
+        sequence: 2,
+        action: TokenAction::Resume,
+        signature: [0x67; 64],
+    };
+    sample(lines, "card.token_command.request", &command);
+    let state = Some(CardState::SuspendedByHolder);
+    sample(lines, "card.token_command.reply", &card::TokenCommandReply { state });
+    sample(lines, "card.suspend.request", &card::SuspendRequest { card: CARD });
+    sample(lines, "card.suspend.reply", &card::SuspendReply {});
+    sample(lines, "card.resume.request", &card::ResumeRequest { card: CARD });
+    sample(lines, "card.resume.reply", &card::ResumeReply { state: CardState::Suspended });
+    let nfc = card::NfcStateReply { left_ms: card::NFC_LIFE_MS, taps: card::NFC_TAPS };
+    sample(lines, "card.nfc_state.request", &card::NfcStateRequest {});
+    sample(lines, "card.nfc_state.reply", &nfc);
+    sample(lines, "card.nfc_on.request", &card::NfcOnRequest { card: CARD });
+    sample(lines, "card.nfc_on.reply", &nfc);
+    sample(lines, "card.nfc_off.request", &card::NfcOffRequest {});
+    sample(lines, "card.nfc_off.reply", &card::NfcStateReply { left_ms: 0, taps: 0 });
     sample(lines, "card.tap_prepare.request", &card::TapPrepareRequest { card: CARD, verified: true });
     sample(lines, "card.tap_prepare.reply", &card::TapPrepareReply { taps: ATC_RANGE, verified_ms: 59_000 });
     let gpo = card::TapGpoRequest {

@@ -33,7 +33,7 @@ pub fn every_suite_pays<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome
             if verified {
                 lab.verify(wallet, card, PIN).map_err(say)?;
             }
-            let mut tap = wallet.prepare_tap(card, verified).map_err(say)?;
+            let mut tap = lab::prepare(wallet, card, verified)?;
             let taken = pay(&mut Field(&mut tap), &lab::payment(12_345, verified)).map_err(say)?;
             let mut altered = taken.request.clone();
             let [.., last] = &mut altered.amount;
@@ -94,7 +94,7 @@ pub fn a_card_that_wants_the_pin_gets_it<T: Transport>(wallet: &dyn Fn() -> Wall
     for (amount, currency, expected) in
         [(999, CNY, None), (1_000, CNY, Some(NEEDS_PIN)), (1, 0x0840, Some(NEEDS_PIN))]
     {
-        let mut tap = wallet.prepare_tap(card, false).map_err(say)?;
+        let mut tap = lab::prepare(wallet, card, false)?;
         let wanted = Payment { currency, ..lab::payment(amount, false) };
         match (pay(&mut Field(&mut tap), &wanted).map_err(|error| error.refusal), expected) {
             (Ok(taken), None) => approved(&lab.issuer.authorise(&taken.request), false)?,
@@ -137,7 +137,7 @@ pub fn a_terminal_authenticates_cards_offline<T: Transport>(wallet: &dyn Fn() ->
         lab.kind.oda = kind;
         lab.issue(wallet, card)?;
         for number in [1, 2] {
-            let mut tap = wallet.prepare_tap(card, false).map_err(say)?;
+            let mut tap = lab::prepare(wallet, card, false)?;
             let read = Read::tap(&mut tap, WANTS_ODA, [number; 4])?;
             let authentic = if kind == OdaKind::Sm2 { with_sm2(&read)? } else { with_rsa(&read)? };
             ensure(authentic == Some(()), || format!("{kind:?}: not authentic"))?;
@@ -230,7 +230,7 @@ pub fn a_banks_wrong_key_hurts_its_own_card_alone<T: Transport>(
         let tapvault_proto::card::ChallengeReply { challenge, recipient } = &challenge;
         let package = lab.provider.seal(card, challenge, recipient, &profile).map_err(say)?;
         wallet.add_card(package.as_bytes()).map_err(say)?;
-        let mut tap = wallet.prepare_tap(card, false).map_err(say)?;
+        let mut tap = lab::prepare(wallet, card, false)?;
         let refusal = Read::tap(&mut tap, WANTS_ODA, [1; 4]).err();
         ensure(refusal.as_deref() == Some("A8 00 00: 6F00"), || format!("{refusal:?}"))?;
         // Without a signature it pays, and its neighbour was never touched.

@@ -2,6 +2,7 @@
 //! Each scenario brings its own card and sets the PIN anew, so that their order does not matter.
 
 mod card;
+mod token;
 
 use crate::{
     Outcome, ensure,
@@ -24,6 +25,10 @@ use tapvault_proto::{
     emv::apdu::StatusWord,
     id::CardId,
     pin::{BeginVerifyRequest, FinishRequest, PinState, SubmitInsecureRequest, TicketPurpose},
+};
+use token::{
+    a_time_limit_is_by_the_banks_clock, a_token_keeps_to_its_domain, a_token_obeys_its_bank_in_order,
+    nfc_is_off_until_the_pin_switches_it_on,
 };
 
 /// A scenario by name.
@@ -65,6 +70,10 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         sixteen_cards_with_keys_fit_and_pay,
         the_last_payments_are_remembered,
         a_banks_wrong_key_hurts_its_own_card_alone,
+        nfc_is_off_until_the_pin_switches_it_on,
+        a_token_obeys_its_bank_in_order,
+        a_token_keeps_to_its_domain,
+        a_time_limit_is_by_the_banks_clock,
     ]
 }
 

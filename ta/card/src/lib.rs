@@ -13,6 +13,8 @@ extern crate std;
 mod answers;
 mod clock;
 mod keys;
+mod life;
+mod nfc;
 mod oda;
 mod provision;
 mod store;
@@ -24,14 +26,18 @@ use answers::static_answers;
 use clock::Clock;
 use heapless::{String, Vec};
 use keys::{Asker, Keys};
-use store::{Place, Store};
+use life::Next;
+use nfc::Nfc;
+use store::{Life, Place, Store};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{
         CardEntry, CardService, CardState, ChallengeReply, ChallengeRequest, InstallReply, InstallRequest,
-        ListReply, ListRequest, LogReply, LogRequest, RemoveReply, RemoveRequest, SetTimeReply, ShowReply,
-        ShowRequest, StaticAnswersRequest, StatusReply, StatusRequest, TapGpoReply, TapGpoRequest,
-        TapPrepareReply, TapPrepareRequest, TimeNonceReply, TimeNonceRequest,
+        ListReply, ListRequest, LogReply, LogRequest, NfcOffRequest, NfcOnRequest, NfcStateReply,
+        NfcStateRequest, RemoveReply, RemoveRequest, ResumeReply, ResumeRequest, SetTimeReply, ShowReply,
+        ShowRequest, StaticAnswersRequest, StatusReply, StatusRequest, SuspendReply, SuspendRequest,
+        TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest, TimeNonceReply, TimeNonceRequest,
+        TokenCommandReply,
     },
     document::{CardDisplay, hex, to_json},
     emv::{
@@ -41,7 +47,7 @@ use tapvault_proto::{
     id::{Caller, CardId, ProviderId},
     pin::TakeVerificationRequest,
     service::Service,
-    token::{Channel, TimeStatement},
+    token::{Channel, TimeStatement, TokenCommand},
     trustlet::{
         Forwarded, Owner,
         keys::{
@@ -67,6 +73,7 @@ pub struct Card {
     armed: Option<Armed>,
     keys: Keys,
     clock: Clock,
+    nfc: Nfc,
 }
 
 impl Card {
@@ -118,7 +125,33 @@ impl<T: Tee> Call<'_, T> {
         Ok(Asker { session: self.session, provider, owner })
     }
 
-    /// Takes a verification for `card` from the PIN trusted app, unless one is here already.
+    /// Takes a verification for `card` from the PIN trusted app, for anything but a payment.
+    fn verified(&mut self, card: CardId) -> Result<(), Error> {
+        let provider = self.store()?.card(card)?.provider;
+        self.tee.call(&TakeVerificationRequest { provider, card }).map(|_| ())
+    }
+
+    /// Deletes a card and what was verified for it.
+    fn forget(&mut self, card: CardId) -> Result<(), Error> {
+        self.app.store(self.tee)?.remove(self.tee, card)?;
+        self.app.armed.take_if(|armed| armed.card == card);
+        Ok(())
+    }
+
+    /// The NFC switch as it is.
+    fn nfc(&mut self) -> NfcStateReply {
+        let (left_ms, taps) = self.app.nfc.left(self.tee.now());
+        NfcStateReply { left_ms, taps }
+    }
+
+    /// Moves a card's token on in its life; a verification was for the card as it was.
+    fn live(&mut self, card: CardId, life: Life) -> Result<CardState, Error> {
+        self.app.store(self.tee)?.live(self.tee, card, life)?;
+        self.app.armed.take_if(|armed| armed.card == card);
+        Ok(life::state(life))
+    }
+
+    /// Takes a verification for a payment with `card` from the PIN trusted app, unless one is here already.
     fn arm(&mut self, card: CardId, provider: ProviderId) -> Result<u64, Error> {
         let now = self.tee.now();
         let here = |armed: &&Armed| armed.card == card && now < armed.deadline;
@@ -160,7 +193,7 @@ impl<T: Tee> CardService for Call<'_, T> {
             let (state, card, provider) = match place {
                 Place::Empty => continue,
                 Place::Damaged => (CardState::Damaged, CardId([0; 16]), ProviderId([0; 16])),
-                Place::Held(card) => (CardState::Active, card.id, card.provider),
+                Place::Held(card) => (life::state(card.life), card.id, card.provider),
             };
             let entry = CardEntry { slot, state, card, provider };
             cards.push(entry).map_err(|_| Error::Internal)?;
@@ -177,20 +210,24 @@ impl<T: Tee> CardService for Call<'_, T> {
             art: text(&card.profile.art)?,
             issuer: text(&card.profile.issuer)?,
             label: text(&card.profile.label)?,
-            state: text(b"active")?,
+            state: text(name(life::state(card.life)).as_bytes())?,
         };
         Ok(ShowReply { display: to_json(&display)? })
     }
 
     fn static_answers(&mut self, request: StaticAnswersRequest) -> Result<StaticAnswers, Error> {
-        let store = self.store()?;
-        static_answers(&store.card(request.card)?.profile, store.name_in_field(request.card)?)
+        let now = self.tee.now();
+        let store = Store::loaded(&mut self.app.store, self.tee)?;
+        let card = store.card(request.card)?;
+        if !self.app.nfc.is_on(now) {
+            return Err(Error::NfcOff);
+        }
+        token::permits(card, Channel::Nfc, self.app.clock.now(card.provider, now))?;
+        static_answers(&card.profile, store.name_in_field(request.card)?)
     }
 
     fn remove(&mut self, request: RemoveRequest) -> Result<RemoveReply, Error> {
-        self.app.store(self.tee)?.remove(self.tee, request.card)?;
-        self.app.armed.take_if(|armed| armed.card == request.card);
-        Ok(RemoveReply {})
+        self.forget(request.card).map(|()| RemoveReply {})
     }
 
     fn log(&mut self, request: LogRequest) -> Result<LogReply, Error> {
@@ -205,19 +242,71 @@ impl<T: Tee> CardService for Call<'_, T> {
         self.app.clock.set(&statement).map(|()| SetTimeReply {})
     }
 
+    fn token_command(&mut self, command: TokenCommand) -> Result<TokenCommandReply, Error> {
+        let card = self.store()?.card(command.card)?;
+        let state = match life::obey(card, &command)? {
+            Next::Same => Some(life::state(card.life)),
+            Next::Lives(life) => Some(self.live(command.card, life)?),
+            Next::Deleted => {
+                self.forget(command.card)?;
+                None
+            }
+        };
+        Ok(TokenCommandReply { state })
+    }
+
+    fn suspend(&mut self, request: SuspendRequest) -> Result<SuspendReply, Error> {
+        let life = self.store()?.card(request.card)?.life;
+        if !life.suspended {
+            self.live(request.card, Life { suspended: true, ..life })?;
+        }
+        Ok(SuspendReply {})
+    }
+
+    fn resume(&mut self, request: ResumeRequest) -> Result<ResumeReply, Error> {
+        let life = self.store()?.card(request.card)?.life;
+        if !life.suspended {
+            return Err(Error::TokenState);
+        }
+        self.verified(request.card)?;
+        let state = self.live(request.card, Life { suspended: false, ..life })?;
+        Ok(ResumeReply { state })
+    }
+
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {
         let now = self.tee.now();
         let card = Store::loaded(&mut self.app.store, self.tee)?.card(request.card)?;
         let provider = card.provider;
         token::permits(card, Channel::Nfc, self.app.clock.now(provider, now))?;
         let verified_ms = if request.verified {
-            self.arm(request.card, provider)?
+            let left_ms = self.arm(request.card, provider)?;
+            // Whoever enters the PIN to tap wants to tap.
+            self.app.nfc.switch_on(now);
+            left_ms
+        } else if !self.app.nfc.is_on(now) {
+            return Err(Error::NfcOff);
         } else {
             self.app.armed.take_if(|armed| armed.card == request.card);
             0
         };
         let taps = self.app.store(self.tee)?.reserve(self.tee, request.card)?;
         Ok(TapPrepareReply { taps, verified_ms })
+    }
+
+    fn nfc_state(&mut self, _: NfcStateRequest) -> Result<NfcStateReply, Error> {
+        Ok(self.nfc())
+    }
+
+    fn nfc_on(&mut self, request: NfcOnRequest) -> Result<NfcStateReply, Error> {
+        self.verified(request.card)?;
+        self.app.nfc.switch_on(self.tee.now());
+        Ok(self.nfc())
+    }
+
+    fn nfc_off(&mut self, _: NfcOffRequest) -> Result<NfcStateReply, Error> {
+        self.app.nfc.switch_off();
+        self.app.armed = None;
+        Ok(self.nfc())
     }
 
     fn open_key(&mut self, call: Forwarded<OpenKey>) -> Result<OpenKeyReply, Error> {
@@ -281,15 +370,29 @@ impl<T: Tee> CardService for Call<'_, T> {
                 return StatusWord::ConditionsNotSatisfied.into();
             }
             let time = app.clock.now(card.provider, tee.now());
-            if token::permits(card, Channel::Nfc, time).is_err() {
+            if !app.nfc.is_on(tee.now()) || token::permits(card, Channel::Nfc, time).is_err() {
                 return StatusWord::ConditionsNotSatisfied.into();
             }
             let processed = transaction::process(*tee, card, command, armed);
+            if processed.is_ok() {
+                app.nfc.count();
+            }
             let processed = processed.unwrap_or_else(Processed::from);
             record.clone_from(&processed.record);
             processed
         });
         Ok(TapGpoReply { response: response.into_bytes(), record })
+    }
+}
+
+/// A state's name in what a wallet displays.
+const fn name(state: CardState) -> &'static str {
+    match state {
+        CardState::Active => "active",
+        CardState::Damaged => "damaged",
+        CardState::Inactive => "inactive",
+        CardState::SuspendedByHolder => "suspended by holder",
+        CardState::Suspended => "suspended",
     }
 }
 

@@ -265,6 +265,15 @@ impl Store {
         Ok(())
     }
 
+    /// Moves a card's token on in its life; when this returns, storage knows.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`]; storage's, and the card is then as it was.
+    pub fn live<T: Tee>(&mut self, tee: &mut T, id: CardId, life: Life) -> Result<(), Error> {
+        let (index, card) = self.held_mut(id)?;
+        card.save(tee, index, card.reserved, life)
+    }
+
     fn held_mut(&mut self, id: CardId) -> Result<(usize, &mut Card), Error> {
         let mut held = self.places.iter_mut().enumerate().filter_map(|(index, place)| match place {
             Place::Held(card) => Some((index, card.as_mut())),

@@ -1,0 +1,70 @@
+//! A token's life: what its provider commands, what its holder may.
+
+use crate::store::{Card, Life};
+use tapvault_proto::{
+    Error,
+    card::CardState,
+    token::{TokenAction, TokenCommand, TokenState},
+};
+use tapvault_trust::TRUST_ROOT;
+use teei_hypervisor::signature::PublicKey;
+
+/// What becomes of a token.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The command is here already; nothing changes.
+    Same,
+    /// Its life goes on.
+    Lives(Life),
+    /// It is deleted.
+    Deleted,
+}
+
+/// What a command makes of a card's token.
+///
+/// # Errors
+/// [`Error::CertificateInvalid`], [`Error::WrongProvider`], [`Error::SignatureInvalid`];
+/// [`Error::CommandOutOfOrder`] for another version of the keys and for any but the next command and the last one;
+/// [`Error::TokenState`] for one that does not fit, whose number the next one may have.
+pub fn obey(card: &Card, command: &TokenCommand) -> Result<Next, Error> {
+    let certificate = &command.certificate;
+    if !TRUST_ROOT.verifies(&certificate.signed_bytes(), &certificate.signature) {
+        return Err(Error::CertificateInvalid);
+    }
+    if certificate.provider != card.provider {
+        return Err(Error::WrongProvider);
+    }
+    if !PublicKey(certificate.key).verifies(&command.signed_bytes(), &command.signature) {
+        return Err(Error::SignatureInvalid);
+    }
+    let TokenCommand { sequence, action, .. } = *command;
+    let life = card.life;
+    if command.key_version != card.profile.key_version {
+        return Err(Error::CommandOutOfOrder);
+    }
+    if sequence > 0 && (sequence, action) == (life.sequence, life.action) {
+        return Ok(Next::Same);
+    }
+    if Some(sequence) != life.sequence.checked_add(1) {
+        return Err(Error::CommandOutOfOrder);
+    }
+    let state = match (life.state, action) {
+        (_, TokenAction::Delete) => return Ok(Next::Deleted),
+        (TokenState::Inactive, TokenAction::Activate) | (TokenState::Suspended, TokenAction::Resume) => {
+            TokenState::Active
+        }
+        (TokenState::Active, TokenAction::Suspend) => TokenState::Suspended,
+        _ => return Err(Error::TokenState),
+    };
+    Ok(Next::Lives(Life { state, sequence, action, ..life }))
+}
+
+/// The state to show: the provider's word goes before the holder's.
+pub const fn state(life: Life) -> CardState {
+    match life.state {
+        TokenState::Inactive => CardState::Inactive,
+        TokenState::Suspended => CardState::Suspended,
+        TokenState::Active if life.suspended => CardState::SuspendedByHolder,
+        TokenState::Active => CardState::Active,
+    }
+}
