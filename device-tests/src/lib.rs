@@ -8,8 +8,6 @@ pub mod bench;
 pub mod cases;
 #[cfg(feature = "optee")]
 pub mod hostile;
-#[cfg(feature = "optee")]
-pub mod killed;
 pub mod lab;
 pub mod oda;
 #[cfg(feature = "optee")]

@@ -12,7 +12,7 @@ use tapvault::{
     transport::call,
 };
 use tapvault_device_tests::{
-    Outcome, admission, bench, ensure, hostile, killed,
+    Outcome, admission, bench, ensure, hostile,
     lab::say,
     powerloss,
     random::Random,
@@ -28,7 +28,7 @@ use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, 
 
 const HELP: &str =
     "guest-tests [TEST]: without a name (as root) runs every test as its user; with one runs it here.
-Also: without PREFIX (all but those), bench, ram, tvms, costs, waits, attack NAME, busy, powerloss, killed, hold, die, list.";
+Also: without PREFIX (all but those), bench, ram, tvms, costs, waits, attack NAME, busy, powerloss, hold, die, list.";
 const SWITCH: &str = "/run/tapvault/powercut";
 
 struct Test {
@@ -99,11 +99,13 @@ fn main() -> ExitCode {
         Some("costs") => bench::costs(),
         Some("waits") => bench::waits(),
         Some("attack") => bench::attack(&std::env::args().nth(2).unwrap_or_default()),
-        Some("busy") => bench::busy(),
+        Some("busy") => {
+            bench::busy();
+            Ok(())
+        }
         Some("powerloss") => powerloss::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("anything") => anything_of(&std::env::args().nth(2).unwrap_or_default()),
         Some("sessions") => sessions(),
-        Some("killed") => killed::clients(),
         Some("hold") => admission::hold(),
         Some("walk") => admission::walk(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("die") => die(),

@@ -1,6 +1,7 @@
 //! Issuing: makes a card's profile and records it, so that the issuer knows the card before the phone does.
 
 use crate::{
+    bank::{BankError, Provider},
     issuer::Issuer,
     kind::CardKind,
     lab::LabBank,
@@ -15,7 +16,7 @@ use tapvault_proto::{
     Error,
     id::CardId,
     profile::{CardProfile, Product, VerificationStatus},
-    token::{Channel, ChannelKey, Domain, PAR_LEN, REQUESTOR_LEN, Token},
+    token::{Channel, ChannelKey, Domain, PAR_LEN, REQUESTOR_LEN, Token, TokenAction, TokenCommand},
     wire::Bytes,
 };
 
@@ -168,6 +169,7 @@ impl Issuer {
             key_version,
             highest_atc: 0,
             status: CardStatus::Active,
+            commands: 0,
             kind: order.kind,
         };
         let mut cards = self.cards.clone();
@@ -177,6 +179,51 @@ impl Issuer {
         }
         self.store(cards)?;
         Ok(profile)
+    }
+}
+
+/// Why a token was not commanded.
+#[derive(Debug)]
+pub enum CommandError {
+    /// No such card.
+    UnknownCard,
+    /// Its bank could not sign.
+    Bank(BankError),
+    /// The number could not be stored; nothing was signed.
+    State(StateError),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownCard => f.write_str("no such card; `tapvault-bank cards` lists them"),
+            Self::Bank(error) => error.fmt(f),
+            Self::State(error) => write!(f, "nothing was signed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+impl Issuer {
+    /// The next command over a card's token; its number is stored before it is returned. What the phone may do
+    /// meanwhile the issuer does not allow: from a suspension or deletion on, payments are declined.
+    ///
+    /// # Errors
+    /// [`CommandError`]; nothing is commanded then.
+    pub fn command(&mut self, card: CardId, action: TokenAction) -> Result<TokenCommand, CommandError> {
+        let mut cards = self.cards.clone();
+        let found = cards.iter_mut().find(|record| record.card == card.0);
+        let record = found.ok_or(CommandError::UnknownCard)?;
+        record.commands = record.commands.saturating_add(1);
+        record.status = match action {
+            TokenAction::Activate | TokenAction::Resume => CardStatus::Active,
+            TokenAction::Suspend | TokenAction::Delete => CardStatus::Blocked,
+        };
+        let bank = Provider::new(record.provider).map_err(CommandError::Bank)?;
+        let command = bank.command(card, record.key_version, record.commands, action);
+        self.store(cards).map_err(CommandError::State)?;
+        Ok(command)
     }
 }
 

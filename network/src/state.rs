@@ -47,6 +47,9 @@ pub struct CardRecord {
     pub highest_atc: u16,
     /// Whether it may pay.
     pub status: CardStatus,
+    /// Commands over its token under this key version.
+    #[serde(default)]
+    pub commands: u32,
     /// What kind of card it is.
     #[serde(default)]
     pub kind: CardKind,

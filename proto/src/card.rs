@@ -41,6 +41,20 @@ crate::code! {
     }
 }
 
+impl CardState {
+    /// Its name, in what a wallet displays.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Damaged => "damaged",
+            Self::Inactive => "inactive",
+            Self::SuspendedByHolder => "suspended by holder",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 crate::message! {
     /// Asks for the version.
     #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,15 @@ use crate::{
         modules,
     },
 };
-use std::process::{Child, Command};
+use std::{
+    io,
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 use tapvault::{
     Transport, Wallet,
     optee::{Login, Optee, OpteeChannel},
@@ -91,17 +99,18 @@ impl Victim {
     }
 }
 
-/// A process of this program, killed when dropped.
+/// A process of this program that ends when this is dropped: the end of its standard input says so. It is not killed,
+/// since Linux does not survive the death of a client for which storage is read or written (docs/security-model.md).
 pub struct Other(Child);
 
 impl Other {
     /// Starts it.
     pub fn start(arguments: &[&str]) -> Outcome<Self> {
         let this = std::env::current_exe().map_err(say)?;
-        Command::new(this).args(arguments).spawn().map(Self).map_err(say)
+        Command::new(this).args(arguments).stdin(Stdio::piped()).spawn().map(Self).map_err(say)
     }
 
-    /// Its only thread, by number.
+    /// Its thread that calls, by number.
     pub fn thread(&self) -> u32 {
         self.0.id()
     }
@@ -117,7 +126,7 @@ impl Other {
 
 impl Drop for Other {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
 }
@@ -155,15 +164,29 @@ pub fn costs() -> Outcome<()> {
     Ok(())
 }
 
-/// An ordinary process that is busy, for ever.
-pub fn busy() -> ! {
-    let mut value = 1_u64;
-    loop {
-        value = std::hint::black_box(value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+/// Whether the process that started this one is done with it.
+fn told_to_end() -> &'static AtomicBool {
+    static END: OnceLock<AtomicBool> = OnceLock::new();
+    END.get_or_init(|| {
+        thread::spawn(|| {
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            told_to_end().store(true, Ordering::Relaxed);
+        });
+        AtomicBool::new(false)
+    })
+}
+
+/// An ordinary process that is busy.
+pub fn busy() {
+    let (mut value, end) = (1_u64, told_to_end());
+    while !end.load(Ordering::Relaxed) {
+        for _ in 0..1000 {
+            value = std::hint::black_box(value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        }
     }
 }
 
-/// Bank C's part, until it is killed.
+/// Bank C's part.
 ///
 /// # Errors
 /// For an attack that does not come about.
@@ -190,7 +213,9 @@ pub fn attack(name: &str) -> Outcome<()> {
         installed = bank.install(&tee, wanted.clone(), &module);
     }
     installed?;
-    loop {
+    let end = told_to_end();
+    let goes_on = || !end.load(Ordering::Relaxed);
+    while goes_on() {
         // Refusals are what a quota is for; the attack goes on.
         let Ok(tvm) = bank.connect(&tee) else { continue };
         if name == "open" {
@@ -201,9 +226,10 @@ pub fn attack(name: &str) -> Outcome<()> {
             "load" => {}
             "spin" | "storm" => {
                 let _ = trustlet.begin(b"");
-                while trustlet.resume(None).is_ok() {}
+                while goes_on() && trustlet.resume(None).is_ok() {}
             }
-            _ => while trustlet.call(b"").is_ok() {},
+            _ => while goes_on() && trustlet.call(b"").is_ok() {},
         }
     }
+    Ok(())
 }

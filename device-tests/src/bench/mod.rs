@@ -10,7 +10,7 @@ mod trace;
 mod trustlets;
 mod waits;
 
-pub use interference::{Other, attack, busy, costs};
+pub use interference::{attack, busy, costs};
 pub use ram::{run as ram, tvms};
 pub use waits::waits;
 

@@ -10,6 +10,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
 };
 use tapvault_network::{
     bank::{Provider, tamper},
@@ -24,9 +25,10 @@ use tapvault_network::{
 use tapvault_proto::{
     document::MAX_PACKAGE,
     id::CardId,
-    pin::{EnrolmentTicket, TicketPurpose},
+    pin::TicketPurpose,
     profile::{CardProfile, Cvn, Product, Suite},
     supervisor::MAX_POLICY,
+    token::{Channel, Domain, TokenAction},
     wire::{Wire, encode_into},
 };
 
@@ -94,6 +96,28 @@ The state is stored before the package is printed: from then on the card's earli
         #[arg(long, value_enum)]
         purpose: Purpose,
     },
+    /// Commands a card's token and prints the command (JSON). Commands are numbered; the phone obeys them in order.
+    #[command(name = "command")]
+    Token {
+        /// The issuer's memory, which knows the numbers.
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+        /// The card.
+        #[arg(long, value_name = "HEX32", value_parser = card)]
+        card: CardId,
+        /// What to do.
+        #[arg(value_enum)]
+        action: Action,
+    },
+    /// Says what time it is, by this machine's clock, and prints the statement (JSON).
+    Time {
+        /// What `tapvault card time-nonce --json` printed; - is standard input.
+        #[arg(long, value_name = "FILE")]
+        nonce: PathBuf,
+        /// Which lab bank: A or B.
+        #[arg(long, default_value = "A", value_parser = bank)]
+        provider: LabBank,
+    },
     /// Prints the public key of a lab provider, for its enrolment.
     LabKey {
         /// The provider's name: A, B and so on.
@@ -147,9 +171,31 @@ struct Kind {
     /// A signature may stand in for the wallet PIN.
     #[arg(long)]
     signature: bool,
+    /// A way to pay: nfc, qr, in-app, wallet. Once for each; all when left out.
+    #[arg(long, value_name = "NAME", value_parser = Channel::by_name)]
+    channel: Vec<Channel>,
+    /// The token is over after this moment, in seconds since 1970 UTC; the phone needs `time` then.
+    #[arg(long, value_name = "SECONDS", default_value_t = Domain::UNLIMITED, hide_default_value = true)]
+    valid_until: u64,
+    /// Most payments with these keys.
+    #[arg(long, value_name = "NUMBER", default_value_t = u16::MAX, hide_default_value = true)]
+    payments: u16,
+    /// Most that a payment may come to, in minor units.
+    #[arg(long, value_name = "AMOUNT", default_value_t = Domain::UNLIMITED, hide_default_value = true)]
+    max_amount: u64,
+    /// The token waits for `command activate`.
+    #[arg(long)]
+    inactive: bool,
 }
 
 impl Kind {
+    fn rules(&self) -> TokenRules {
+        let Self { valid_until, payments, max_amount: amount, .. } = *self;
+        let channels = if self.channel.is_empty() { Channel::ALL.to_vec() } else { self.channel.clone() };
+        let domain = Domain { valid_until, payments, amount, ..Domain::unlimited() };
+        TokenRules { channels, domain, active: !self.inactive }
+    }
+
     fn over(&self, known: CardKind) -> CardKind {
         CardKind {
             suite: self.suite.unwrap_or(known.suite),
@@ -159,6 +205,18 @@ impl Kind {
             oda: self.oda.unwrap_or(known.oda),
         }
     }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Action {
+    /// A token that was issued inactive can pay.
+    Activate,
+    /// It cannot pay until it is resumed.
+    Suspend,
+    /// It can pay again.
+    Resume,
+    /// It is deleted, keys and all.
+    Delete,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -207,19 +265,11 @@ fn run(command: Command) -> Result<String, String> {
                 signature: kind.signature,
                 pin_from: kind.pin_from,
             };
+            let rules = kind.rules();
             let kind = kind.over(known.map(|record| record.kind).unwrap_or_default());
             let (bank, last_four) = (provider.bank(), pan_last_four);
             let profile = issuer
-                .issue(&Order {
-                    bank,
-                    card,
-                    token,
-                    last_four,
-                    expiry,
-                    kind,
-                    holder,
-                    rules: TokenRules::default(),
-                })
+                .issue(&Order { bank, card, token, last_four, expiry, kind, holder, rules })
                 .map_err(text)?;
             provider.seal(card, &nonce, &recipient, &profile).map_err(text)
         }
@@ -229,10 +279,22 @@ fn run(command: Command) -> Result<String, String> {
                 Purpose::Enrol => TicketPurpose::Enrol,
                 Purpose::Reset => TicketPurpose::Reset,
             };
-            let ticket = Provider::new(provider).map_err(text)?.ticket(purpose, nonce);
-            let mut bytes = [0; <EnrolmentTicket as Wire>::MAX];
-            let length = encode_into(&ticket, &mut bytes).map_err(|error| format!("{error:?}"))?;
-            Ok(json!({ "ticket": hex::encode(bytes.get(..length).unwrap_or_default()) }).to_string())
+            message("ticket", &Provider::new(provider).map_err(text)?.ticket(purpose, nonce))
+        }
+        Command::Token { state, card, action } => {
+            let action = match action {
+                Action::Activate => TokenAction::Activate,
+                Action::Suspend => TokenAction::Suspend,
+                Action::Resume => TokenAction::Resume,
+                Action::Delete => TokenAction::Delete,
+            };
+            let mut issuer = Issuer::open(&state).map_err(text)?;
+            message("command", &issuer.command(card, action).map_err(text)?)
+        }
+        Command::Time { nonce, provider } => {
+            let nonce = unhex::<32>(&read_challenge(&nonce)?.challenge, "nonce")?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(text)?.as_secs();
+            message("time", &Provider::new(provider).map_err(text)?.time(nonce, now))
         }
         Command::LabKey { provider } => {
             Ok(hex::encode(lab::provider_key(&provider).verifying_key().to_sec1_point(false)))
@@ -249,6 +311,14 @@ fn run(command: Command) -> Result<String, String> {
             }
         }
     }
+}
+
+/// A message as the phone's client reads it: JSON with its bytes in hexadecimal.
+fn message<M: Wire>(field: &str, message: &M) -> Result<String, String> {
+    let mut bytes = vec![0; M::MAX];
+    let length = encode_into(message, &mut bytes).map_err(|error| format!("{error:?}"))?;
+    let digits = hex::encode(bytes.get(..length).unwrap_or_default());
+    Ok(serde_json::Map::from_iter([(field.to_owned(), digits.into())])).map(|map| json!(map).to_string())
 }
 
 fn card_json(card: &CardRecord) -> serde_json::Value {

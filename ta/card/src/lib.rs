@@ -210,7 +210,7 @@ impl<T: Tee> CardService for Call<'_, T> {
             art: text(&card.profile.art)?,
             issuer: text(&card.profile.issuer)?,
             label: text(&card.profile.label)?,
-            state: text(name(life::state(card.life)).as_bytes())?,
+            state: text(life::state(card.life).name().as_bytes())?,
         };
         Ok(ShowReply { display: to_json(&display)? })
     }
@@ -382,17 +382,6 @@ impl<T: Tee> CardService for Call<'_, T> {
             processed
         });
         Ok(TapGpoReply { response: response.into_bytes(), record })
-    }
-}
-
-/// A state's name in what a wallet displays.
-const fn name(state: CardState) -> &'static str {
-    match state {
-        CardState::Active => "active",
-        CardState::Damaged => "damaged",
-        CardState::Inactive => "inactive",
-        CardState::SuspendedByHolder => "suspended by holder",
-        CardState::Suspended => "suspended",
     }
 }
 

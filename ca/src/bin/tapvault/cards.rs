@@ -1,6 +1,6 @@
 //! `tapvault card`: provisioning and what a wallet may show.
 
-use crate::output::{Failure, Output, hex, id, read};
+use crate::output::{Failure, Output, hex, id, message, read};
 use clap::Subcommand;
 use serde_json::json;
 use tapvault::{Transport, Wallet, payments};
@@ -33,6 +33,31 @@ pub enum Command {
         /// The card's id.
         #[arg(value_parser = id)]
         card: [u8; 16],
+    },
+    /// Suspends a card: it does not pay until it is resumed.
+    Suspend {
+        /// The card's id.
+        #[arg(value_parser = id)]
+        card: [u8; 16],
+    },
+    /// Resumes a card that `suspend` suspended; `tapvault pin verify` comes first.
+    Resume {
+        /// The card's id.
+        #[arg(value_parser = id)]
+        card: [u8; 16],
+    },
+    /// Obeys a bank's command over a card's token: activate, suspend, resume, delete.
+    #[command(name = "command")]
+    Token {
+        /// What `tapvault-bank command` wrote, JSON; - is standard input.
+        command: String,
+    },
+    /// Draws the nonce for a bank's word on what time it is, which cards with a time limit need.
+    TimeNonce,
+    /// Takes the bank's word for the last nonce.
+    SetTime {
+        /// What `tapvault-bank time` wrote, JSON; - is standard input.
+        time: String,
     },
     /// Takes a card out of the phone, keys and all; only its bank can put it back.
     Remove {
@@ -72,6 +97,31 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
             let text = if entries.is_empty() { "no payments".into() } else { payments::describe(&entries) };
             output.show(&entries.iter().map(payment).collect(), &text);
         }
+        Command::Suspend { card } => {
+            let card = CardId(card);
+            wallet.suspend(card)?;
+            output.show(&json!({ "suspended": card.to_string() }), &format!("suspended card {card}"));
+        }
+        Command::Resume { card } => {
+            let state = wallet.resume(CardId(card))?.name();
+            output.show(&json!({ "state": state }), &format!("the card is {state}"));
+        }
+        Command::Token { command } => {
+            let state = wallet.token_command(message(&command, "command")?)?;
+            let state = state.map_or("deleted", CardState::name);
+            output.show(&json!({ "state": state }), &format!("the card is {state}"));
+        }
+        Command::TimeNonce => {
+            let nonce = hex(&wallet.time_nonce()?);
+            output.show(&json!({ "challenge": nonce }), &format!("nonce: {nonce}"));
+        }
+        Command::SetTime { time } => {
+            wallet.set_time(message(&time, "time")?)?;
+            output.show(
+                &json!({ "time": "set" }),
+                "the bank's time is known until the trusted app starts again",
+            );
+        }
         Command::Remove { card } => {
             let card = CardId(card);
             wallet.remove_card(card)?;
@@ -110,14 +160,16 @@ fn row<T: Transport>(
     entry: &CardEntry,
 ) -> Result<(serde_json::Value, String), Failure> {
     if entry.state == CardState::Damaged {
-        let value = json!({ "slot": entry.slot, "state": "damaged" });
+        let value = json!({ "slot": entry.slot, "state": entry.state.name() });
         let text = format!("place {}: damaged; ask the provider to issue the card again", entry.slot);
         return Ok((value, text));
     }
     let display = wallet.show(entry.card)?;
     let value = json!({
-        "slot": entry.slot, "state": "active", "card": entry.card.to_string(),
+        "slot": entry.slot, "state": entry.state.name(), "card": entry.card.to_string(),
         "provider": entry.provider.to_string(), "last_four": display.last_four.as_str(),
     });
-    Ok((value, format!("{}  {}  ...{}", entry.card, display.issuer, display.last_four)))
+    let text =
+        format!("{}  {}  ...{}  {}", entry.card, display.issuer, display.last_four, entry.state.name());
+    Ok((value, text))
 }

@@ -3,6 +3,8 @@
 #[cfg(feature = "optee")]
 mod cards;
 mod maker;
+#[cfg(feature = "optee")]
+mod nfc;
 mod output;
 #[cfg(feature = "optee")]
 mod pins;
@@ -51,13 +53,17 @@ enum Command {
     /// Shows whether the trusted apps answer, and how many cards there are.
     Status,
     #[cfg(feature = "optee")]
-    /// Adds and shows cards.
+    /// Adds and shows cards, and moves their tokens through life.
     #[command(subcommand)]
     Card(cards::Command),
     #[cfg(feature = "optee")]
     /// Sets, verifies and changes the wallet PIN.
     #[command(subcommand)]
     Pin(pins::Command),
+    #[cfg(feature = "optee")]
+    /// Switches NFC on and off.
+    #[command(subcommand)]
+    Nfc(nfc::Command),
     #[cfg(feature = "optee")]
     /// Presents a card to a contactless terminal.
     Tap(tap::Arguments),
@@ -116,6 +122,7 @@ fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<()
         }
         Command::Card(command) => cards::run(command, &mut Wallet::new(tee), output),
         Command::Pin(command) => pins::run(command, &mut Wallet::new(tee), output),
+        Command::Nfc(command) => nfc::run(command, &mut Wallet::new(tee), output),
         Command::Tap(arguments) => tap::run(&arguments, &mut Wallet::new(tee), output),
         Command::Trustlet(arguments) => trustlets::run(arguments, &tee, output),
         Command::Tee(command) => tee::run(command, &tee, output),

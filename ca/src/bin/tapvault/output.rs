@@ -91,6 +91,27 @@ pub fn read(path: &str, limit: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// A message that another command wrote: JSON with `field`, its bytes in hexadecimal; `-` is standard input.
+///
+/// # Errors
+/// When it cannot be read, or is none.
+#[cfg(feature = "optee")]
+pub fn message<M: tapvault_proto::wire::Wire>(path: &str, field: &str) -> Result<M, Failure> {
+    let malformed = || Failure::Content(format!("{path}: no {field} as `tapvault-bank {field}` writes it"));
+    let document: serde_json::Value = serde_json::from_slice(&read(path, 8192)?).map_err(|_| malformed())?;
+    let text = document.get(field).and_then(serde_json::Value::as_str).ok_or_else(malformed)?;
+    if text.len() > 2 * M::MAX {
+        return Err(malformed());
+    }
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+    tapvault_proto::wire::decode_exact(&bytes.ok_or_else(malformed)?).map_err(|_| malformed())
+}
+
 /// Bytes as lower-case hexadecimal text.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;

@@ -1,14 +1,13 @@
 //! `tapvault pin`: the wallet PIN, entered on the insecure test pad.
 
-use crate::output::{Failure, Output, hex, id, read};
+use crate::output::{Failure, Output, hex, id, message};
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io;
 use tapvault::{InsecureTestPad, Transport, Wallet, wallet::Purpose};
 use tapvault_proto::{
     id::{CardId, ProviderId},
     pin::{EnrolmentTicket, PinState},
-    wire::{Wire, decode_exact},
 };
 
 /// Wallet PIN. Digits are read from standard input, one line each: an INSECURE TEST PAD.
@@ -73,7 +72,7 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
             );
         }
         Command::Set { ticket } => {
-            wallet.set_pin(parse_ticket(&ticket)?, &mut pad)?;
+            wallet.set_pin(message::<EnrolmentTicket>(&ticket, "ticket")?, &mut pad)?;
             done("set");
         }
         Command::Verify { card, ceiling, currency } => {
@@ -91,22 +90,6 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
         }
     }
     Ok(())
-}
-
-fn parse_ticket(path: &str) -> Result<EnrolmentTicket, Failure> {
-    let malformed = || Failure::Content(format!("{path}: not a ticket as `tapvault-bank ticket` writes"));
-    let document: Value = serde_json::from_slice(&read(path, 4096)?).map_err(|_| malformed())?;
-    let text = document.get("ticket").and_then(Value::as_str).ok_or_else(malformed)?;
-    if text.len() > 2 * EnrolmentTicket::MAX {
-        return Err(malformed());
-    }
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
-    decode_exact(&bytes.ok_or_else(malformed)?).map_err(|_| malformed())
 }
 
 fn amount(text: &str) -> Result<u64, String> {
