@@ -246,6 +246,7 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
         let key = ChannelKey { channel, udk: udk.map_err(|_| IssueError::Digits)? };
         keys.push(key);
     }
+    let par = par(bank, order.card);
     let card = oda::Card {
         token,
         expiry: hex::decode(expiry)
@@ -254,6 +255,7 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
             .ok_or(IssueError::Digits)?,
         aip: AIP,
         key_version,
+        par: &par,
     };
     let oda = oda::make(kind.oda, bank, &card).map_err(|oda::NoKey| IssueError::NoRandomness)?;
     let label: &[u8] = match kind.product {
@@ -279,7 +281,7 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
         verification_status: VerificationStatus::NotAllowed,
         keys: keys.into_iter().collect(),
         token: Token {
-            par: bytes(par(bank, order.card).as_bytes())?,
+            par: bytes(par.as_bytes())?,
             requestor: REQUESTOR,
             active: order.rules.active,
             domain: order.rules.domain.clone(),

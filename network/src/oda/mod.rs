@@ -54,6 +54,8 @@ pub struct Card<'a> {
     pub aip: [u8; 2],
     /// Version of its keys: the certificate's serial number.
     pub key_version: u8,
+    /// Payment account reference, 29 letters and digits.
+    pub par: &'a str,
 }
 
 impl Card<'_> {
@@ -70,7 +72,12 @@ impl Card<'_> {
 
     /// The record that the issuer signs, without its template.
     fn signed_record(&self) -> Vec<u8> {
-        objects(&[(0x5F24, &expiration_date(self.expiry)), (0x9F07, &USAGE), (0x9F4A, &[SIGNS_AIP])])
+        objects(&[
+            (0x5F24, &expiration_date(self.expiry)),
+            (0x9F07, &USAGE),
+            (0x9F24, self.par.as_bytes()),
+            (0x9F4A, &[SIGNS_AIP]),
+        ])
     }
 
     /// Everything static under the issuer's signature: the record, and the application interchange profile.

@@ -44,6 +44,9 @@ pub fn static_answers(profile: &CardProfile, name: Bytes<16>) -> Result<StaticAn
             let mut record = Bytes::<64>::new();
             push(&mut record, 0x5F24, &expiration_date(profile.expiry().ok_or(Error::Internal)?))?;
             push(&mut record, 0x9F07, &USAGE)?;
+            if !profile.token.par.is_empty() {
+                push(&mut record, 0x9F24, &profile.token.par)?;
+            }
             Vec::from_iter([Record { sfi: 1, number: 1, data: wrap(0x70, &record)? }])
         }
     };
