@@ -14,7 +14,7 @@ use tapvault_network::{
     terminal::Payment,
 };
 use tapvault_proto::{
-    card::{CardState, ChallengeReply},
+    card::{ATC_RANGE, CardState, ChallengeReply},
     emv::{
         AID_UNIONPAY_DEBIT, PPSE,
         apdu::{Command, Response},
@@ -83,17 +83,18 @@ pub fn empty<T: Transport>(wallet: &mut Wallet<T>) -> Outcome<()> {
     Ok(())
 }
 
-/// Switches NFC on, unless it is, with the PIN of a card's holder; it is [`PIN`] where there was none.
+/// Switches NFC on, unless it is for two ranges of counters more, with the PIN of a card's holder; it is [`PIN`] where
+/// there was none.
 ///
 /// # Errors
 /// Anybody's.
 pub fn switch_on<T: Transport>(wallet: &mut Wallet<T>, card: CardId) -> Outcome<()> {
-    if wallet.nfc().map_err(say)?.taps > 0 {
+    if wallet.nfc().map_err(say)?.taps > 2 * ATC_RANGE {
         return Ok(());
     }
     let cards = wallet.cards().map_err(say)?;
     let id = cards.iter().find(|entry| entry.card == card).ok_or("no such card")?.provider;
-    let bank = [LabBank::A, LabBank::B].into_iter().find(|bank| bank.id() == id).ok_or("no such bank")?;
+    let bank = LabBank::ALL.into_iter().find(|bank| bank.id() == id).ok_or("no such bank")?;
     if wallet.pin_state(id).map_err(say)?.state == PinState::Missing {
         let challenge = wallet.pin_challenge().map_err(say)?;
         let ticket = Provider::new(bank).map_err(say)?.ticket(TicketPurpose::Enrol, challenge);

@@ -1,4 +1,4 @@
-//! A hundred thousand taps of ten cards of two banks, with restarts, power cuts and damaged storage in between: no
+//! A hundred thousand taps of ten cards of five banks, with restarts, power cuts and damaged storage in between: no
 //! counter serves twice, no intact card is lost, damage is named; and a rollback of the whole store gains nothing.
 
 mod common;
@@ -28,8 +28,8 @@ const CARDS: u8 = 10;
 struct Endurance {
     phone: Phone,
     wallet: Wallet<Sim>,
-    /// Two banks, each with half of the cards.
-    banks: [Lab; 2],
+    /// Each with two of the cards.
+    banks: [Lab; 5],
     /// Key version and counter of every cryptogram, by card.
     used: BTreeSet<(CardId, u8, u16)>,
     approved: usize,
@@ -44,14 +44,19 @@ impl Endurance {
         let (phone, bank) =
             (Phone::new(), |name| Lab { provider: Provider::lab(name).unwrap(), ..Lab::new().unwrap() });
         let wallet = phone.wallet();
-        let mut endurance =
-            Self { phone, wallet, banks: [bank("A"), bank("B")], used: BTreeSet::new(), approved: 0 };
+        let mut endurance = Self {
+            phone,
+            wallet,
+            banks: ["A", "B", "C", "D", "E"].map(bank),
+            used: BTreeSet::new(),
+            approved: 0,
+        };
         (0..CARDS).for_each(|number| endurance.issue(number));
         endurance
     }
 
     fn issue(&mut self, number: u8) {
-        self.banks[usize::from(number % 2)].issue(&mut self.wallet, card(number)).unwrap();
+        self.banks[usize::from(number % 5)].issue(&mut self.wallet, card(number)).unwrap();
     }
 
     /// Prepares and taps; `false` when storage failed. The terminal has the cryptogram in any case.
@@ -68,7 +73,7 @@ impl Endurance {
         let request = lab::request(100, false, &Response::from_bytes(&reply.response).unwrap()).unwrap();
         let (keys, atc) = (request.issuer_data[1], u16::from_be_bytes(request.atc));
         assert!(self.used.insert((id, keys, atc)), "counter {atc} of card {number} serves twice");
-        let issuer = &mut self.banks[usize::from(number % 2)].issuer;
+        let issuer = &mut self.banks[usize::from(number % 5)].issuer;
         assert!(issuer.authorise(&request).is_approved());
         self.approved += 1;
         // The last counter ends a key version long before 65,535 taps of one card come together here.
@@ -168,7 +173,7 @@ fn a_store_that_was_rolled_back_makes_no_payment_twice() {
                 request.issuer_data[1],
                 u16::from_be_bytes(request.atc),
             ));
-            match endurance.banks[usize::from(number % 2)].issuer.authorise(&request) {
+            match endurance.banks[usize::from(number % 5)].issuer.authorise(&request) {
                 Decision::Approved { .. } => {
                     assert!(new, "paid twice");
                     paid += 1;

@@ -31,7 +31,10 @@ fn nfc_goes_off_by_time_by_count_and_by_a_restart() {
 
     lab::switch_on(&mut wallet, card).unwrap();
     for left in (0..NFC_TAPS).rev() {
-        lab::pay(&mut lab, &mut wallet, card, (100, false, false)).unwrap();
+        let mut tap = wallet.prepare_tap(card, false).unwrap();
+        tap.transmit(b"\x00\xA4\x04\x00\x08\xA0\x00\x00\x03\x33\x01\x01\x01\x00");
+        assert_eq!(tap.transmit(&lab::gpo_command(100, false)).status(), 0x9000);
+        drop(tap);
         assert_eq!(wallet.nfc().unwrap().taps, left);
     }
     assert_eq!(refusal(wallet.prepare_tap(card, false)), Some(Error::NfcOff), "count");

@@ -38,7 +38,7 @@ pub enum BankError {
 impl fmt::Display for BankError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownBank => f.write_str("the lab has the banks A and B"),
+            Self::UnknownBank => f.write_str("the lab has the banks A to E"),
             Self::Recipient => f.write_str(
                 "the recipient key is not a P-256 point; take it from `tapvault card challenge --json`",
             ),

@@ -15,17 +15,22 @@ pub enum LabBank {
     A,
     /// Lab Bank B, to show that one bank cannot touch another's cards.
     B,
+    /// Lab Bank C.
+    C,
+    /// Lab Bank D.
+    D,
+    /// Lab Bank E.
+    E,
 }
 
 impl LabBank {
-    /// The bank of a name, `A` or `B`.
+    /// Every bank.
+    pub const ALL: [Self; 5] = [Self::A, Self::B, Self::C, Self::D, Self::E];
+
+    /// The bank of a name, `A` to `E`.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "A" => Some(Self::A),
-            "B" => Some(Self::B),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|bank| bank.name() == name)
     }
 
     /// Its letter.
@@ -34,6 +39,9 @@ impl LabBank {
         match self {
             Self::A => "A",
             Self::B => "B",
+            Self::C => "C",
+            Self::D => "D",
+            Self::E => "E",
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Outcome, Row, row, say, switches, timed};
 use crate::{
-    lab::{Digits, Lab, PIN, gpo_command, terminal_data},
+    lab::{Digits, Lab, PIN, gpo_command, switch_on, terminal_data},
     oda::WANTS_ODA,
 };
 use tapvault::{
@@ -43,6 +43,7 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
     };
     // A range lasts 16 taps: the row is the call that reserves one.
     rows.push(row("tap_prepare", 20, || {
+        switch_on(&mut wallet, card)?;
         let taps = call(&mut channel, &prepare).map_err(say)?.taps;
         for _ in 0..taps {
             gpo(&mut channel)?;
@@ -51,6 +52,7 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
         reply.map(|_| cost).map_err(say)
     })?);
     rows.push(row("tap_gpo_intl", 50, || {
+        switch_on(&mut wallet, card)?;
         call(&mut channel, &prepare).map_err(say)?;
         gpo(&mut channel)
     })?);
@@ -63,6 +65,7 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
         lab.kind.suite = suite;
         lab.issue(&mut wallet, card)?;
         rows.push(row(name, 50, || {
+            switch_on(&mut wallet, card)?;
             call(&mut channel, &prepare).map_err(say)?;
             gpo(&mut channel)
         })?);
@@ -82,6 +85,7 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
         let command = Command { cla: 0x80, ins: 0xA8, p1: 0, p2: 0, data: &body };
         let request = TapGpoRequest { command: command.to_bytes(), ..gpo_request(card) };
         rows.push(row(name, 20, || {
+            switch_on(&mut wallet, card)?;
             call(&mut channel, &prepare).map_err(say)?;
             let (cost, reply) = timed(|| call(&mut channel, &request));
             let record = reply.map_err(say)?.record;
@@ -91,6 +95,7 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
 
     let mut fewest = u64::MAX;
     for _ in 0..20 {
+        switch_on(&mut wallet, card)?;
         call(&mut channel, &prepare).map_err(say)?;
         fewest = fewest.min(switches(|| gpo(&mut channel).map(|_| ()))?);
     }

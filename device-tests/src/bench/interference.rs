@@ -6,7 +6,7 @@
 
 use super::{Outcome, Row, card::gpo_request, say};
 use crate::{
-    lab::Lab,
+    lab::{Lab, switch_on},
     raw::thread_time,
     trustlets::{
         bank::{Bank, draft, named},
@@ -38,6 +38,7 @@ const CALLS: usize = 200;
 /// Bank A's sessions.
 pub struct Victim {
     card: CardId,
+    wallet: Wallet<Optee>,
     channel: OpteeChannel,
     trustlet: Trustlet<OpteeChannel>,
     // Counters that are reserved.
@@ -52,7 +53,12 @@ impl Victim {
         let card = Lab::new()?.provision(&mut wallet)?;
         let channel = tee.connect(Service::Card).map_err(say)?;
         let trustlet = Bank::lab("A").run(&tee, draft("victim", &[]), &modules::empty())?;
-        Ok(Self { card, channel, trustlet, taps: 0 })
+        Ok(Self { card, wallet, channel, trustlet, taps: 0 })
+    }
+
+    /// Switches NFC on again before it goes off by count.
+    pub fn keep_on(&mut self) -> Outcome<()> {
+        switch_on(&mut self.wallet, self.card)
     }
 
     /// A tap; touches no storage.
@@ -71,6 +77,7 @@ impl Victim {
 
     /// Reserves counters when there are none left.
     fn ready(&mut self) -> Outcome<()> {
+        self.keep_on()?;
         if self.taps == 0 { self.prepare() } else { Ok(()) }
     }
 

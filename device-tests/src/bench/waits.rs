@@ -113,6 +113,9 @@ fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: [&'static str; 2], core
             for number in 0..CALLS {
                 // Preparing writes to storage, which is slow beside attackers; counters last for a while.
                 let prepares = number % PREPARED == 0;
+                if prepares {
+                    victim.keep_on()?;
+                }
                 for (kind, call) in
                     [(0, Victim::prepare as fn(&mut _) -> _), (1, Victim::tap), (2, Victim::call)]
                 {

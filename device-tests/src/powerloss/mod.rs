@@ -196,6 +196,11 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
     let finished = journal.get("begun").is_ok_and(|begun| begun == "finished");
     let state = wallet.pin_state(lab.provider_id()).map_err(say)?;
     ensure(state.state == PinState::Set, || format!("the PIN is {:?}", state.state))?;
+    if matches!(phase.as_str(), "issue" | "prepare") {
+        // These pay without a PIN, which NFC has to be on for; the PIN is the journal's.
+        lab.verify(wallet, journal.card()?, journal.get("pin")?).map_err(say)?;
+        wallet.nfc_on(journal.card()?).map_err(say)?;
+    }
     match phase.as_str() {
         "issue" => {
             let now = wallet.cards().map_err(say)?.len() as u32;

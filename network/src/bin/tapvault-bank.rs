@@ -66,7 +66,7 @@ The state is stored before the package is printed: from then on the card's earli
         /// What `tapvault card challenge --json` printed; - is standard input.
         #[arg(long, value_name = "FILE")]
         challenge: PathBuf,
-        /// Which lab bank: A or B.
+        /// Which lab bank: A to E.
         #[arg(long, default_value = "A", value_parser = bank)]
         provider: LabBank,
         /// Card id, 32 hexadecimal digits; a known one is issued again. Random when left out.
@@ -89,7 +89,7 @@ The state is stored before the package is printed: from then on the card's earli
         /// What `tapvault pin challenge --json` printed; - is standard input.
         #[arg(long, value_name = "FILE")]
         challenge: PathBuf,
-        /// Which lab bank: A or B.
+        /// Which lab bank: A to E.
         #[arg(long, default_value = "A", value_parser = bank)]
         provider: LabBank,
         /// First PIN, or a new one in place of a lost one.
@@ -114,7 +114,7 @@ The state is stored before the package is printed: from then on the card's earli
         /// What `tapvault card time-nonce --json` printed; - is standard input.
         #[arg(long, value_name = "FILE")]
         nonce: PathBuf,
-        /// Which lab bank: A or B.
+        /// Which lab bank: A to E.
         #[arg(long, default_value = "A", value_parser = bank)]
         provider: LabBank,
     },
@@ -395,7 +395,7 @@ fn text(error: impl std::fmt::Display) -> String {
 }
 
 fn bank(name: &str) -> Result<LabBank, String> {
-    LabBank::by_name(name).ok_or_else(|| "the lab has the banks A and B".into())
+    LabBank::by_name(name).ok_or_else(|| "the lab has the banks A to E".into())
 }
 
 fn card(digits: &str) -> Result<CardId, String> {
