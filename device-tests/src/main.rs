@@ -28,7 +28,7 @@ use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, 
 
 const HELP: &str =
     "guest-tests [TEST]: without a name (as root) runs every test as its user; with one runs it here.
-Also: without PREFIX (all but those), bench, ram, tvms, costs, waits, attack NAME, busy, powerloss, hold, die, list.";
+Also: without PREFIX (all but those), bench, ram, tvms, costs, waits, attack NAME, busy, powerloss, endurance, hold, die, list.";
 const SWITCH: &str = "/run/tapvault/powercut";
 
 struct Test {
@@ -104,6 +104,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Some("powerloss") => powerloss::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Some("endurance") => endurance(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("anything") => anything_of(&std::env::args().nth(2).unwrap_or_default()),
         Some("sessions") => sessions(),
         Some("hold") => admission::hold(),
@@ -208,6 +209,17 @@ fn anything() -> Outcome<()> {
     ensure(after == (capacity.clone(), sessions.clone()), || {
         format!("before {capacity} {sessions}, after {after:?}")
     })
+}
+
+/// One boot as root, or a part of it as the wallet.
+fn endurance(arguments: &[String]) -> Outcome<()> {
+    match arguments {
+        [] => powerloss::endurance::boot(),
+        [part] if part == "taps" => powerloss::endurance::taps(),
+        [part] if part == "cut" => powerloss::endurance::cut(),
+        [part, card] if part == "touch" => powerloss::endurance::touch(card.parse().map_err(say)?),
+        _ => Err(format!("endurance does not know {arguments:?}")),
+    }
 }
 
 /// So many calls of bank J's guest; without any, how many guests and keys the bank can have. Its neighbour

@@ -2,6 +2,7 @@
 //! every phase. Each boot checks what the last cut left, then walks into the next one. What it knows
 //! about the past lies in /work, on the host, which does not lose power.
 
+pub mod endurance;
 mod trustlets;
 
 use crate::{
