@@ -3,7 +3,8 @@
 //! A call waits in the normal world until one of OP-TEE's two secure threads is free, and then in the secure
 //! world for locks: of the single-instance trusted app, of storage. What comes in between is the attackers'
 //! doing, or the scheduler's: a thread that is free goes to whom Linux lets run. So all is counted twice, with
-//! the victim as one process of many and as one that runs before the others, as a phone's foreground app does.
+//! the victim as one process of many and as one that runs before the others, as a phone's foreground app does; and
+//! both again where all clients of the TEE share one core of two, as an init can make them (docs/boards.md).
 
 use super::{
     Outcome, Row,
@@ -73,34 +74,46 @@ impl Waits {
     }
 }
 
-/// Counts under every attack, alone and by several; prints the rows.
+/// The rows: clients that share a core, clients that are free; a victim that runs first, one that does not; taps and
+/// trustlet calls, storage calls.
+const ROWS: [(&str, [[&str; 2]; 2]); 2] = [
+    (
+        "confined",
+        [
+            ["victim_wait_max", "victim_storage_wait_max"],
+            ["victim_wait_max_ordinary", "victim_storage_wait_max_ordinary"],
+        ],
+    ),
+    (
+        "free",
+        [
+            ["victim_wait_max_free", "victim_storage_wait_max_free"],
+            ["victim_wait_max_ordinary_free", "victim_storage_wait_max_ordinary_free"],
+        ],
+    ),
+];
+
+/// Counts under every attack, alone and by several; prints the rows. `clients` says what the caller has made of them:
+/// `confined` to one core, or `free`.
 ///
 /// # Errors
 /// Above all when a call of the victim fails.
-pub fn waits() -> Outcome<()> {
+pub fn waits(clients: &str) -> Outcome<()> {
+    let (_, [first, ordinary]) =
+        ROWS.into_iter().find(|(name, _)| *name == clients).ok_or("clients are confined or free")?;
     let mut victim = Victim::new()?;
     let alone = ATTACKS.iter().map(|attack| vec![*attack]);
     let several = ATTACKS.iter().map(|attack| vec![*attack; SEVERAL]);
     let cases: Vec<Vec<&str>> = alone.chain(several).chain([ATTACKS.to_vec()]).collect();
-    let cores = std::thread::available_parallelism().map_err(say)?.get();
-    for (first, names) in match cores {
-        1 => [
-            (true, ["victim_wait_max_one_core", "victim_storage_wait_max_one_core"]),
-            (false, ["victim_wait_max_ordinary_one_core", "victim_storage_wait_max_ordinary_one_core"]),
-        ],
-        _ => [
-            (true, ["victim_wait_max", "victim_storage_wait_max"]),
-            (false, ["victim_wait_max_ordinary", "victim_storage_wait_max_ordinary"]),
-        ],
-    } {
+    for (first, names) in [(true, first), (false, ordinary)] {
         println!("# the victim is {}", if first { "of real-time priority" } else { "an ordinary process" });
         run_first(first).map_err(say)?;
-        rows(&mut victim, &cases, names, cores)?;
+        rows(&mut victim, &cases, names)?;
     }
     Ok(())
 }
 
-fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: [&'static str; 2], cores: usize) -> Outcome<()> {
+fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: [&'static str; 2]) -> Outcome<()> {
     // Beyond the bar, wait and note.
     let mut worst = (i64::MIN, 0, String::new());
     let mut storage = (0, String::new());
@@ -162,7 +175,7 @@ fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: [&'static str; 2], core
         }
         storage = storage.max((prepares.max(|wait| wait.all), format!("tap_prepare under {name}")));
     }
-    let times = format!("cores: {cores}; {CALLS} calls in each of {} cases", 2 * ATTACKS.len() + 1);
+    let times = format!("{CALLS} calls in each of {} cases", cases.len());
     Row(names[0], worst.1, "count", format!("{times}: {}", worst.2)).print();
     Row(names[1], storage.0, "count", format!("{times}: {}", storage.1)).print();
     Ok(())
