@@ -21,6 +21,7 @@
 pub mod error;
 #[cfg(feature = "maker")]
 pub mod maker;
+pub mod online;
 #[cfg(feature = "optee")]
 #[allow(unsafe_code, reason = "the adapter to libteec, which is C")]
 pub mod optee;

@@ -1,6 +1,6 @@
 //! What a card remembers of its payments, in words.
 
-use tapvault_proto::card::LogEntry;
+use tapvault_proto::{card::LogEntry, token::Channel};
 
 /// How the holder was verified, by the card transaction qualifiers, tag 9F6C.
 #[must_use]
@@ -13,6 +13,17 @@ pub const fn holder([terminal, phone]: [u8; 2]) -> &'static str {
         "signature"
     } else {
         "nobody asked"
+    }
+}
+
+/// The way it was to be paid.
+#[must_use]
+pub const fn way(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Nfc => "tap",
+        Channel::Qr => "code",
+        Channel::InApp => "in-app",
+        Channel::Wallet => "wallet",
     }
 }
 
@@ -29,14 +40,19 @@ pub fn describe(entries: &[LogEntry]) -> String {
         }
         last = Some((entry.key_version, entry.atc));
         let [year, month, day] = entry.date;
-        lines.push(format!(
-            "{:5}  {}.{:02} (currency {:04x})  {year:02x}-{month:02x}-{day:02x} by the terminal  holder: {}",
-            entry.atc,
-            entry.amount / 100,
-            entry.amount % 100,
-            entry.currency,
-            holder(entry.ctq)
-        ));
+        let date = match entry.channel {
+            Channel::Nfc => format!("  {year:02x}-{month:02x}-{day:02x} by the terminal"),
+            _ => String::new(),
+        };
+        // What a code is charged with, the card never learns.
+        let amount = match entry.channel {
+            Channel::Qr => "amount not known".into(),
+            _ => {
+                format!("{}.{:02} (currency {:04x})", entry.amount / 100, entry.amount % 100, entry.currency)
+            }
+        };
+        let (way, holder) = (way(entry.channel), holder(entry.ctq));
+        lines.push(format!("{:5}  {way}  {amount}{date}  holder: {holder}", entry.atc));
     }
     lines.join("\n")
 }
@@ -47,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_counter_that_is_missing_is_a_line() {
-        let paid = |key_version, atc, ctq| LogEntry {
+        let paid = |key_version, atc, ctq, channel| LogEntry {
+            channel,
             key_version,
             atc,
             amount: 12_305,
@@ -56,18 +73,24 @@ mod tests {
             kind: 0,
             ctq,
         };
-        let entries =
-            [paid(1, 1, [0, 0]), paid(1, 2, [0, 0x80]), paid(1, 17, [0x80, 0]), paid(2, 1, [0x40, 0])];
+        let entries = [
+            paid(1, 1, [0, 0], Channel::Nfc),
+            paid(1, 2, [0, 0x80], Channel::InApp),
+            paid(1, 17, [0x80, 0], Channel::Nfc),
+            paid(2, 1, [0x40, 0], Channel::Nfc),
+            paid(2, 2, [0, 0x80], Channel::Qr),
+        ];
         let text = describe(&entries);
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         assert_eq!(
             lines,
             [
-                "1  123.05 (currency 0156)  26-11-26 by the terminal  holder: nobody asked",
-                "2  123.05 (currency 0156)  26-11-26 by the terminal  holder: wallet PIN",
+                "1  tap  123.05 (currency 0156)  26-11-26 by the terminal  holder: nobody asked",
+                "2  in-app  123.05 (currency 0156)  holder: wallet PIN",
                 "up to 14 not recorded",
-                "17  123.05 (currency 0156)  26-11-26 by the terminal  holder: online PIN",
-                "1  123.05 (currency 0156)  26-11-26 by the terminal  holder: signature",
+                "17  tap  123.05 (currency 0156)  26-11-26 by the terminal  holder: online PIN",
+                "1  tap  123.05 (currency 0156)  26-11-26 by the terminal  holder: signature",
+                "2  code  amount not known  holder: wallet PIN",
             ]
         );
     }

@@ -287,7 +287,12 @@ impl<T: Transport> Wallet<T> {
         Ok(Tap::new(self.channel(Service::Card)?, field))
     }
 
-    fn submit(&mut self, entry: &EntryReply, pin: Pin, new_pin: Option<Pin>) -> Result<(), ClientError> {
+    pub(crate) fn submit(
+        &mut self,
+        entry: &EntryReply,
+        pin: Pin,
+        new_pin: Option<Pin>,
+    ) -> Result<(), ClientError> {
         let entry = entry.entry;
         let outcome = self.call(&pin::SubmitInsecureRequest { entry, pin, new_pin })?;
         if outcome.verdict == Verdict::Wrong {

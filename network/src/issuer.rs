@@ -1,18 +1,27 @@
 //! The issuer: checks that a payment was made by a card it issued, once, and as the card says.
 
 use crate::{
+    registry::CNY,
     request::{AuthorisationRequest, IssuerData, token_of, track2_of},
     state::{CardRecord, CardStatus, StateError, StateFile},
     suite,
 };
 use serde::Serialize;
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 use subtle::ConstantTimeEq;
+use tapvault_proto::{emv::qr::LIFE, token::Channel};
 
 /// CVR byte 2 of our cards: second cryptogram not requested, first one an ARQC.
 const CVR_ARQC: u8 = 0xA0;
 /// CVR byte 2 bit 3: the wallet PIN was verified.
 const CVR_PIN_VERIFIED: u8 = 0x04;
+/// Seconds that a card's clock may be ahead of the issuer's. It is set by a time statement, which counts from when its
+/// nonce was drawn: one that is held back longer makes codes from the future, and those are declined.
+const AHEAD: u64 = 10;
 /// CTQ byte 2 bit 8: the phone verified the holder (CDCVM).
 const CTQ_CDCVM: u8 = 0x80;
 
@@ -59,8 +68,14 @@ reasons! {
     WrongKeyVersion, "05", "the card's keys are not the ones issued last; install the last package";
     /// The cryptogram is not this card's over these data.
     WrongCryptogram, "05", "the cryptogram does not fit: altered data or a forged card";
-    /// The counter is not above the highest approved.
+    /// The counter was approved before, or is of a tap and not above the highest one, or is too old to be known.
     ReplayedAtc, "94", "the transaction counter was used or passed before: a replay, or a copied card";
+    /// A code is older than its life, or from the future.
+    CodeExpired, "54", "the code is too old, or not yet good: the holder shows a new one";
+    /// Without a terminal that decides otherwise, the card must have verified its holder.
+    HolderNotVerified, "05", "the card did not verify its holder, which this way to pay always wants";
+    /// More than a code may be charged with.
+    OverCodeLimit, "61", "more than the token service lets one code pay";
     /// CTQ and CVR disagree on the wallet PIN.
     VerificationMismatch, "05", "the qualifiers and the card's results disagree on the holder's verification";
     /// The new counter could not be stored.
@@ -156,12 +171,19 @@ impl Issuer {
     /// lose an approval, never allow a second one. A declined request changes nothing.
     #[must_use]
     pub fn authorise(&mut self, request: &AuthorisationRequest) -> Decision {
-        match self.check(request) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.authorise_at(request, now.as_secs())
+    }
+
+    /// As [`Self::authorise`], at `now`, in seconds since 1970 UTC.
+    #[must_use]
+    pub fn authorise_at(&mut self, request: &AuthorisationRequest, now: u64) -> Decision {
+        match self.check(request, now) {
             Ok(accepted) => {
                 let Accepted { position, arpc, atc, holder_verified } = accepted;
                 let mut cards = self.cards.clone();
                 if let Some(card) = cards.get_mut(position) {
-                    card.highest_atc = atc;
+                    card.spend(atc, request.channel);
                 }
                 match self.store(cards) {
                     Ok(()) => Decision::Approved { arpc, atc, holder_verified },
@@ -192,7 +214,7 @@ impl Issuer {
         Ok(())
     }
 
-    fn check(&self, request: &AuthorisationRequest) -> Result<Accepted, Reason> {
+    fn check(&self, request: &AuthorisationRequest, now: u64) -> Result<Accepted, Reason> {
         let token = token_of(&request.track2).ok_or(Reason::MalformedTrack2)?;
         let found = self.cards.iter().enumerate().find(|(_, card)| card.token == token);
         let (position, card) = found.ok_or(Reason::UnknownCard)?;
@@ -213,15 +235,34 @@ impl Issuer {
         let holder_verified = holder_verified(iad.cvr)?;
         let (arpc, atc) = verify(card, &iad, request)?;
         // Below here the request is the card's own; a replay is told from a forgery.
-        if atc <= card.highest_atc {
+        if !card.is_unused(atc, request.channel) {
             return Err(Reason::ReplayedAtc);
         }
-        let [_, qualifiers] = request.ctq;
-        if (qualifiers & CTQ_CDCVM != 0) != holder_verified {
-            return Err(Reason::VerificationMismatch);
+        match request.channel {
+            Channel::Nfc => {
+                let [_, qualifiers] = request.ctq;
+                if (qualifiers & CTQ_CDCVM != 0) != holder_verified {
+                    return Err(Reason::VerificationMismatch);
+                }
+            }
+            _ if !holder_verified => return Err(Reason::HolderNotVerified),
+            Channel::Qr => check_code(card, request, now)?,
+            Channel::InApp | Channel::Wallet => {}
         }
         Ok(Accepted { position, arpc, atc, holder_verified })
     }
+}
+
+/// What only the issuer's side can check of a code: how old it is, and what it is charged with.
+fn check_code(card: &CardRecord, request: &AuthorisationRequest, now: u64) -> Result<(), Reason> {
+    let made = u64::from(u32::from_be_bytes(request.unpredictable));
+    if now > made.saturating_add(LIFE) || made > now.saturating_add(AHEAD) {
+        return Err(Reason::CodeExpired);
+    }
+    let within = |limit: u64| {
+        request.amount_minor().is_some_and(|amount| amount <= limit) && request.currency == CNY.to_be_bytes()
+    };
+    if card.code_limit.is_none_or(within) { Ok(()) } else { Err(Reason::OverCodeLimit) }
 }
 
 struct Accepted {

@@ -112,7 +112,7 @@ pub(crate) fn sign(key: &SigningKey, message: &[u8]) -> [u8; 64] {
 }
 
 /// The key whose scalar is SHA-256(label). One hash in 2³² is no scalar; it is hashed again.
-fn key(label: &str) -> SigningKey {
+pub(crate) fn key(label: &str) -> SigningKey {
     let mut scalar: [u8; 32] = Sha256::digest(label).into();
     loop {
         match SigningKey::from_slice(&scalar) {

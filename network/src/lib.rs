@@ -4,6 +4,7 @@
 //! * [`frame`]: how terminal and card reach each other, the protocol of vsmartcard's `vpcd`.
 //! * [`issuer`]: says yes or no to a payment; [`registry`] issues cards, [`state`] keeps both on disk,
 //!   [`request`] is what a terminal asks, [`suite`] the cryptograms, [`kind`] the cards there are.
+//! * [`code`] takes a code that a holder shows to the issuer; [`online`] signs payment requests and opens the answers.
 //! * [`oda`]: certificates and keys of offline data authentication.
 //! * [`element`]: a secure element in software, for the TEE's channel to one.
 //! * [`bank`]: seals cards for a phone and permits PINs; [`lab`] holds the keys everybody knows.
@@ -13,12 +14,14 @@
 #![forbid(unsafe_code)]
 
 pub mod bank;
+pub mod code;
 pub mod element;
 pub mod frame;
 pub mod issuer;
 pub mod kind;
 pub mod lab;
 pub mod oda;
+pub mod online;
 pub mod registry;
 pub mod request;
 pub mod state;

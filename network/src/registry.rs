@@ -168,6 +168,10 @@ impl Issuer {
             expiry: order.expiry.clone(),
             key_version,
             highest_atc: 0,
+            // There are none below.
+            used_below: u64::MAX,
+            highest_tap: Some(0),
+            code_limit: Some(order.rules.domain.amount).filter(|limit| *limit != Domain::UNLIMITED),
             status: CardStatus::Active,
             commands: 0,
             kind: order.kind,

@@ -101,27 +101,66 @@ impl AuthorisationRequest {
         }
     }
 
+    /// Joins what a card says where no terminal spoke to it. Country, results, date and type are zero: the card could
+    /// not know them. There are no qualifiers either, since there is no terminal to heed them.
+    #[must_use]
+    pub fn without_terminal(
+        channel: Channel,
+        (amount, currency): ([u8; 6], [u8; 2]),
+        unpredictable: [u8; 4],
+        card: CardAnswer,
+    ) -> Self {
+        let terminal = PdolData { amount, currency, ..PdolData::without_terminal(unpredictable) };
+        Self { channel, ..Self::new(&terminal, card) }
+    }
+
+    /// The amount in minor units; `None` when it is not BCD.
+    #[must_use]
+    pub fn amount_minor(&self) -> Option<u64> {
+        PdolData { amount: self.amount, ..PdolData::without_terminal(self.unpredictable) }.amount_minor()
+    }
+
+    /// What the card knew of the payment: of a code nothing but the number.
+    fn known(&self) -> PdolData {
+        let ([kind], number) = (self.kind, PdolData::without_terminal(self.unpredictable));
+        match self.channel {
+            Channel::Qr => number,
+            _ => PdolData {
+                amount: self.amount,
+                amount_other: self.amount_other,
+                country: self.country,
+                tvr: self.tvr,
+                currency: self.currency,
+                date: self.date,
+                kind,
+                ..number
+            },
+        }
+    }
+
     /// What a cryptogram covers, in its order. Version 01, 37 bytes: 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37 82 9F36 and
-    /// the card verification results. Version 17, 13 bytes: 9F02 9F37 9F36 and the second byte of the results.
+    /// the card verification results. Version 17, 13 bytes: 9F02 9F37 9F36 and the second byte of the results. Of a
+    /// code, zeros stand for all that the card did not know.
     #[must_use]
     pub fn covered(&self, cvn: Cvn, cvr: [u8; 4]) -> Vec<u8> {
         let [_, result, ..] = cvr;
+        let known = self.known();
         match cvn {
             Cvn::V01 => [
-                &self.amount[..],
-                &self.amount_other,
-                &self.country,
-                &self.tvr,
-                &self.currency,
-                &self.date,
-                &self.kind,
-                &self.unpredictable,
+                &known.amount[..],
+                &known.amount_other,
+                &known.country,
+                &known.tvr,
+                &known.currency,
+                &known.date,
+                &[known.kind],
+                &known.unpredictable,
                 &self.aip,
                 &self.atc,
                 &cvr,
             ]
             .concat(),
-            Cvn::V17 => [&self.amount[..], &self.unpredictable, &self.atc, &[result]].concat(),
+            Cvn::V17 => [&known.amount[..], &known.unpredictable, &self.atc, &[result]].concat(),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use tapvault_proto::token::Channel;
 
 /// Format of the file.
 const FORMAT: u8 = 1;
@@ -45,6 +46,16 @@ pub struct CardRecord {
     pub key_version: u8,
     /// Highest transaction counter approved under this key version; 0 for none.
     pub highest_atc: u16,
+    /// Which of the 64 counters below it are used up, the lowest bit for the next lower one. A file that does not say is
+    /// of an issuer that took only counters above the highest: all are used up then.
+    #[serde(default = "all_used")]
+    pub used_below: u64,
+    /// Highest counter of a tap; a file that does not say knew taps alone.
+    #[serde(default)]
+    pub highest_tap: Option<u16>,
+    /// Most that one code may be charged with, in minor units; the card itself never sees the amount.
+    #[serde(default)]
+    pub code_limit: Option<u64>,
     /// Whether it may pay.
     pub status: CardStatus,
     /// Commands over its token under this key version.
@@ -53,6 +64,49 @@ pub struct CardRecord {
     /// What kind of card it is.
     #[serde(default)]
     pub kind: CardKind,
+}
+
+const fn all_used() -> u64 {
+    u64::MAX
+}
+
+impl CardRecord {
+    /// Whether a counter was never used, and is not so old that nobody knows. A code or a sealed payment may be
+    /// presented after a later tap; a tap is presented at once, so one that comes late was recorded by somebody.
+    #[must_use]
+    pub fn is_unused(&self, atc: u16, channel: Channel) -> bool {
+        if channel == Channel::Nfc && atc <= self.highest_tap.unwrap_or(self.highest_atc) {
+            return false;
+        }
+        match self.highest_atc.checked_sub(atc) {
+            None => true,
+            Some(0) => false,
+            Some(below @ 1..=64) => atc > 0 && self.used_below >> (below - 1) & 1 == 0,
+            Some(_) => false,
+        }
+    }
+
+    /// Uses a counter up, which was unused.
+    pub fn spend(&mut self, atc: u16, channel: Channel) {
+        if channel == Channel::Nfc {
+            self.highest_tap = Some(atc);
+        } else {
+            // What the file did not say has to be said before the highest counter changes.
+            self.highest_tap.get_or_insert(self.highest_atc);
+        }
+        match atc.checked_sub(self.highest_atc) {
+            None | Some(0) => {
+                let below = self.highest_atc.saturating_sub(atc).saturating_sub(1);
+                self.used_below |= 1_u64.checked_shl(below.into()).unwrap_or(0);
+            }
+            Some(above) => {
+                // The former highest becomes one of those below.
+                let moved = self.used_below.checked_shl(above.into()).unwrap_or(0);
+                self.used_below = moved | 1_u64.checked_shl(u32::from(above) - 1).unwrap_or(0);
+                self.highest_atc = atc;
+            }
+        }
+    }
 }
 
 /// Why the state could not be read or stored.
@@ -188,5 +242,85 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<CardRecord>, StateError> {
         Ok(document.cards)
     } else {
         Err(malformed(format!("format {}, expected {FORMAT}", document.format)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn record() -> CardRecord {
+        CardRecord {
+            card: [1; 16],
+            provider: LabBank::A,
+            token: "6299991234567890".into(),
+            psn: 1,
+            expiry: "3112".into(),
+            key_version: 1,
+            highest_atc: 0,
+            used_below: u64::MAX,
+            highest_tap: None,
+            code_limit: None,
+            status: CardStatus::Active,
+            kind: CardKind::default(),
+        }
+    }
+
+    /// Against a set that remembers every counter: what is taken was never taken before, and what is not was, or is 65
+    /// and more behind.
+    #[test]
+    fn each_counter_is_taken_once_in_any_order() {
+        let (mut record, mut used) = (record(), BTreeSet::new());
+        let mut random = 0x1234_5678_u32;
+        for step in 0..20_000_u32 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let atc = (step / 4 + (random >> 24) % 90).saturating_sub(random >> 16 & 0x7F);
+            let atc = u16::try_from(atc).unwrap();
+            let taken = record.is_unused(atc, Channel::Qr);
+            let known = used.contains(&atc) || atc == 0;
+            let old = record.highest_atc.saturating_sub(atc) > 64;
+            assert_eq!(taken, !known && !old, "{atc} under {}", record.highest_atc);
+            if taken {
+                record.spend(atc, Channel::Qr);
+                used.insert(atc);
+            }
+        }
+        assert!(used.len() > 1000);
+    }
+
+    #[test]
+    fn the_last_counter_and_the_whole_range_in_one_step_are_no_overflow() {
+        let mut record = record();
+        record.spend(u16::MAX, Channel::Qr);
+        assert!(!record.is_unused(u16::MAX, Channel::Qr) && record.is_unused(u16::MAX - 64, Channel::Qr));
+        assert!(!record.is_unused(u16::MAX - 65, Channel::Qr), "too old to be known");
+    }
+
+    #[test]
+    fn a_tap_never_comes_late_and_a_code_may() {
+        let mut record = record();
+        record.spend(5, Channel::Nfc);
+        record.spend(8, Channel::Qr);
+        assert!(record.is_unused(6, Channel::Nfc) && !record.is_unused(4, Channel::Nfc));
+        assert!(record.is_unused(4, Channel::Qr) && !record.is_unused(5, Channel::Qr));
+    }
+
+    /// As the first version wrote it: every counter up to the highest is used up.
+    #[test]
+    fn a_file_without_the_counters_below_is_read_and_closed() {
+        let old = r#"{"format":1,"cards":[{"card":"01010101010101010101010101010101","provider":"A",
+            "token":"6299991234567890","psn":1,"expiry":"3112","key_version":1,"highest_atc":9,"status":"active"}]}"#;
+        let [mut record] = <[_; 1]>::try_from(parse(Path::new("old"), old.as_bytes()).unwrap()).unwrap();
+        for channel in [Channel::Nfc, Channel::Qr] {
+            assert!((0..=9).all(|atc| !record.is_unused(atc, channel)));
+            assert!(record.is_unused(10, channel));
+        }
+        // A gap that opens from now on stays open, for everything but taps.
+        record.spend(12, Channel::Qr);
+        assert!((0..=9).all(|atc| !record.is_unused(atc, Channel::Qr)));
+        assert!(record.is_unused(10, Channel::Nfc) && record.is_unused(11, Channel::Qr));
+        let again = serde_json::to_vec(&Document { format: FORMAT, cards: vec![record.clone()] }).unwrap();
+        assert_eq!(parse(Path::new("new"), &again).unwrap(), [record]);
     }
 }

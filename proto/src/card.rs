@@ -5,9 +5,11 @@ use crate::{
     emv::{
         apdu,
         application::{Record, StaticAnswers},
+        qr,
     },
     id::{CardId, ProviderId},
-    token::{TimeStatement, TokenCommand},
+    online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
+    token::{Channel, TimeStatement, TokenCommand},
     trustlet::{Forwarded, keys},
     wire::Bytes,
 };
@@ -172,6 +174,9 @@ crate::message! {
         kind: u8,
         /// Card transaction qualifiers: how the holder was verified.
         ctq: [u8; 2],
+        /// The way it was to be paid. Of others than taps the card knows neither date nor type: both are zero; of a
+        /// code not even amount and currency.
+        channel: Channel,
     }
 }
 crate::message! {
@@ -329,6 +334,41 @@ crate::message! {
     }
 }
 
+crate::message! {
+    /// Reserves a counter and takes the holder's approval, ahead of one code.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    QrPrepareRequest {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// One code, or one signed request, can be paid.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    PreparedReply {
+        /// Milliseconds until the approval is over.
+        approved_ms: u64,
+    }
+}
+crate::message! {
+    /// Makes the code that was prepared; there is one.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    QrPayloadRequest {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// A code for one payment.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    QrPayloadReply {
+        /// The data objects of a consumer-presented code; what is shown is their base64 text.
+        payload: Bytes<{ qr::MAX_PAYLOAD }>,
+        /// Last second at which the issuer takes it, since 1970 UTC.
+        expires: u64,
+    }
+}
+
 crate::service! {
     Card,
     /// What the card trusted app does.
@@ -369,6 +409,14 @@ crate::service! {
         0x0204 nfc_on(NfcOnRequest) -> NfcStateReply, needs WALLET;
         /// Switches NFC off.
         0x0205 nfc_off(NfcOffRequest) -> NfcStateReply, needs WALLET;
+        /// Makes the card ready for one code: all storage access happens here.
+        0x0210 qr_prepare(QrPrepareRequest) -> PreparedReply, needs WALLET;
+        /// Makes a code for one payment.
+        0x0211 qr_payload(QrPayloadRequest) -> QrPayloadReply, needs WALLET;
+        /// Checks a merchant's or wallet's request and makes ready to pay it: storage access and public-key work.
+        0x0220 online_prepare(OnlinePrepareRequest) -> PreparedReply, needs WALLET;
+        /// Pays the request that was prepared.
+        0x0221 online_pay(OnlinePayRequest) -> OnlinePayReply, needs WALLET;
         /// Opens a trustlet's key.
         0x0301 open_key(Forwarded<keys::OpenKey>) -> keys::OpenKeyReply, needs TRUSTLET;
         /// Opens a derived key.

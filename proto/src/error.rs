@@ -109,9 +109,26 @@ errors! {
     CommandOutOfOrder = 0x8054_0307, "not the token's next command; send those before it first";
     /// A command does not fit the token's state.
     TokenState = 0x8054_0308, "the token's state does not allow this command";
-
     /// The NFC switch is off.
     NfcOff = 0x8054_0309, "NFC is off: verify the PIN for a card, then switch it on";
+    /// A payment request is not valid JSON of the expected shape, or breaks a rule of its fields.
+    RequestMalformed = 0x8054_0320, "the payment request is malformed; ask the merchant or wallet for it again";
+    /// The certificate in a payment request does not chain to the trust root of this TA.
+    RequestCertificate = 0x8054_0321, "whoever signed the payment request is not certified for that; do not pay";
+    /// A payment request was altered, or signed by somebody else than its certificate says.
+    RequestSignature = 0x8054_0322, "the payment request was altered or signed by somebody else; do not pay";
+    /// A payment request's time is over.
+    RequestExpired = 0x8054_0323, "the payment request is over; ask the merchant or wallet for a new one";
+    /// The token's domain names merchants, and this one is not among them.
+    MerchantNotAllowed = 0x8054_0324, "the card's bank does not let it pay this merchant; use another card";
+    /// The amount or currency is beyond the token's domain.
+    AmountNotAllowed = 0x8054_0325, "the card's bank does not let it pay this amount; use another card";
+    /// No code and no request is prepared for this card, or the approval is over.
+    NothingPrepared = 0x8054_0326, "approve the payment with the PIN and prepare it first; each is good once";
+    /// The wallet that signed is not the requestor of this token.
+    WrongRequestor = 0x8054_0327, "the card's token is not this wallet's; use a card that was made for it";
+    /// The payee's certified key for payment data is no point of P-256.
+    RecipientInvalid = 0x8054_0328, "the payee's certificate holds no usable key for payment data; do not pay";
 
     // 0x8054_04xx: PIN.
 
@@ -248,6 +265,15 @@ mod tests {
                 0x8054_0307,
                 0x8054_0308,
                 0x8054_0309,
+                0x8054_0320,
+                0x8054_0321,
+                0x8054_0322,
+                0x8054_0323,
+                0x8054_0324,
+                0x8054_0325,
+                0x8054_0326,
+                0x8054_0327,
+                0x8054_0328,
                 0x8054_0401,
                 0x8054_0402,
                 0x8054_0403,

@@ -18,11 +18,13 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod approval;
 pub mod card;
 pub mod document;
 pub mod emv;
 pub mod error;
 pub mod id;
+pub mod online;
 pub mod pin;
 pub mod profile;
 pub mod service;

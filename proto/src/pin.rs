@@ -3,6 +3,7 @@
 
 use crate::{
     Error,
+    approval::{BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
     id::{CardId, ProviderId, TrustletName},
     trustlet::Forwarded,
     wire::{Bytes, Reader, Wire, Writer},
@@ -369,12 +370,16 @@ crate::service! {
         0x0112 begin_change(BeginChangeRequest) -> EntryReply, needs WALLET;
         /// Begins to confirm a transfer; the try counter is lowered in storage before this returns.
         0x0113 begin_confirm(BeginConfirmRequest) -> EntryReply, needs WALLET;
+        /// Begins to approve a payment; the try counter is lowered in storage before this returns.
+        0x0114 begin_approval(BeginApprovalRequest) -> EntryReply, needs WALLET;
         /// Submits the digits in clear and compares, in memory only.
         0x0120 submit_insecure(SubmitInsecureRequest) -> SubmitReply, needs WALLET;
         /// Stores the outcome.
         0x0121 finish(FinishRequest) -> FinishReply, needs WALLET;
         /// Hands a verification to the card trusted app.
         0x0201 take_verification(TakeVerificationRequest) -> TakeVerificationReply, needs PEER;
+        /// Hands an approval to the card trusted app.
+        0x0202 take_approval(TakeApprovalRequest) -> TakeApprovalReply, needs PEER;
         /// Hands a confirmation to a trustlet.
         0x0301 take_confirmation(Forwarded<TakeConfirmation>) -> TakeConfirmationReply, needs TRUSTLET;
     }

@@ -77,7 +77,26 @@ pub struct PdolData {
     pub unpredictable: [u8; 4],
 }
 
+/// An amount in minor units as 12 BCD digits, as in tag 9F02; `None` when it needs more.
+#[must_use]
+pub fn amount_bcd(minor: u64) -> Option<[u8; 6]> {
+    let mut rest = minor;
+    let mut digits = [0; 6];
+    for byte in digits.iter_mut().rev() {
+        let two = u8::try_from(rest % 100).ok()?;
+        *byte = ((two / 10) << 4) | (two % 10);
+        rest /= 100;
+    }
+    (rest == 0).then_some(digits)
+}
+
 impl PdolData {
+    /// What a card puts in place of a terminal's data where there is no terminal: zero, but for the number.
+    #[must_use]
+    pub fn without_terminal(unpredictable: [u8; 4]) -> Self {
+        Self { unpredictable, ..Self::from_bytes(&[0; PDOL_DATA_LEN]) }
+    }
+
     /// Takes the terminal's data out of the command: template 83 with exactly the bytes that the PDOL of this
     /// cryptogram version asks for.
     ///
@@ -182,5 +201,20 @@ impl PdolData {
             let (high, low) = (byte >> 4, byte & 0x0F);
             (high < 10 && low < 10).then(|| sum * 100 + u64::from(high) * 10 + u64::from(low))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_twelve_digits_and_comes_back() {
+        for minor in [0, 1, 99, 100, 12_345, 999_999_999_999] {
+            let amount = amount_bcd(minor).unwrap();
+            assert_eq!(PdolData { amount, ..PdolData::without_terminal([0; 4]) }.amount_minor(), Some(minor));
+        }
+        assert_eq!(amount_bcd(12_345), Some([0, 0, 0, 0x01, 0x23, 0x45]));
+        assert_eq!(amount_bcd(1_000_000_000_000), None);
     }
 }

@@ -3,6 +3,7 @@
 pub mod apdu;
 pub mod application;
 pub mod gpo;
+pub mod qr;
 pub mod tlv;
 
 /// UnionPay debit (RID A000000333).

@@ -12,11 +12,15 @@ extern crate std;
 
 mod answers;
 mod clock;
+mod engine;
 mod keys;
 mod life;
 mod nfc;
 mod oda;
+mod online;
+mod prepared;
 mod provision;
+mod qr;
 mod store;
 pub mod suite;
 mod token;
@@ -24,19 +28,24 @@ mod transaction;
 
 use answers::static_answers;
 use clock::Clock;
+use engine::Permit;
 use heapless::{String, Vec};
 use keys::{Asker, Keys};
 use life::Next;
 use nfc::Nfc;
+use online::{Checked, Ready};
+use prepared::Prepared;
 use store::{Life, Place, Store};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
+    approval::{Approval, TakeApprovalRequest},
     card::{
         CardEntry, CardService, CardState, ChallengeReply, ChallengeRequest, InstallReply, InstallRequest,
         ListReply, ListRequest, LogReply, LogRequest, NfcOffRequest, NfcOnRequest, NfcStateReply,
-        NfcStateRequest, RemoveReply, RemoveRequest, ResumeReply, ResumeRequest, SetTimeReply, ShowReply,
-        ShowRequest, StaticAnswersRequest, StatusReply, StatusRequest, SuspendReply, SuspendRequest,
-        TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest, TimeNonceReply, TimeNonceRequest,
+        NfcStateRequest, PreparedReply, QrPayloadReply, QrPayloadRequest, QrPrepareRequest, RemoveReply,
+        RemoveRequest, ResumeReply, ResumeRequest, SetTimeReply, ShowReply, ShowRequest,
+        StaticAnswersRequest, StatusReply, StatusRequest, SuspendReply, SuspendRequest, TapGpoReply,
+        TapGpoRequest, TapPrepareReply, TapPrepareRequest, TimeNonceReply, TimeNonceRequest,
         TokenCommandReply,
     },
     document::{CardDisplay, hex, to_json},
@@ -45,6 +54,7 @@ use tapvault_proto::{
         application::{CardApplication, Processed, StaticAnswers},
     },
     id::{Caller, CardId, ProviderId},
+    online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
     pin::TakeVerificationRequest,
     service::Service,
     token::{Channel, TimeStatement, TokenCommand},
@@ -71,6 +81,8 @@ pub struct Card {
     store: Option<Store>,
     challenge: Option<Challenge>,
     armed: Option<Armed>,
+    code: Option<Prepared<()>>,
+    order: Option<Prepared<Ready>>,
     keys: Keys,
     clock: Clock,
     nfc: Nfc,
@@ -134,7 +146,7 @@ impl<T: Tee> Call<'_, T> {
     /// Deletes a card and what was verified for it.
     fn forget(&mut self, card: CardId) -> Result<(), Error> {
         self.app.store(self.tee)?.remove(self.tee, card)?;
-        self.app.armed.take_if(|armed| armed.card == card);
+        self.disarm(card);
         Ok(())
     }
 
@@ -147,8 +159,32 @@ impl<T: Tee> Call<'_, T> {
     /// Moves a card's token on in its life; a verification was for the card as it was.
     fn live(&mut self, card: CardId, life: Life) -> Result<CardState, Error> {
         self.app.store(self.tee)?.live(self.tee, card, life)?;
-        self.app.armed.take_if(|armed| armed.card == card);
+        self.disarm(card);
         Ok(life::state(life))
+    }
+
+    /// The time at the card's provider, and its leave to pay now.
+    fn permit(&mut self, card: CardId, channel: Channel) -> Result<(Permit, u64), Error> {
+        let now = self.tee.now();
+        let card = Store::loaded(&mut self.app.store, self.tee)?.card(card)?;
+        let time = self.app.clock.now(card.provider, now).ok_or(Error::NoTime)?;
+        engine::permit(card, channel, Some(time)).map(|permit| (permit, time))
+    }
+
+    /// Takes the holder's approval of what is ready. The last of all steps: nothing is lost when another fails.
+    fn approved<W>(&mut self, approval: Approval, what: W) -> Result<(Prepared<W>, PreparedReply), Error> {
+        let card = approval.card;
+        let provider = self.store()?.card(card)?.provider;
+        let approved_ms = self.tee.call(&TakeApprovalRequest { provider, approval })?.remaining_ms;
+        let deadline = self.tee.now().plus(approved_ms);
+        Ok((Prepared { card, deadline, what }, PreparedReply { approved_ms }))
+    }
+
+    /// Forgets what was verified and approved for a card as it was.
+    fn disarm(&mut self, card: CardId) {
+        self.app.armed.take_if(|armed| armed.card == card);
+        Prepared::forget(&mut self.app.code, card);
+        Prepared::forget(&mut self.app.order, card);
     }
 
     /// Takes a verification for a payment with `card` from the PIN trusted app, unless one is here already.
@@ -182,8 +218,7 @@ impl<T: Tee> CardService for Call<'_, T> {
         let card = header.card;
         self.app.store(self.tee)?.put(self.tee, card, header.provider, profile)?;
         self.app.challenge = None;
-        // A verification was for the card as it was.
-        self.app.armed.take_if(|armed| armed.card == card);
+        self.disarm(card);
         Ok(InstallReply { card })
     }
 
@@ -277,7 +312,7 @@ impl<T: Tee> CardService for Call<'_, T> {
         let now = self.tee.now();
         let card = Store::loaded(&mut self.app.store, self.tee)?.card(request.card)?;
         let provider = card.provider;
-        token::permits(card, Channel::Nfc, self.app.clock.now(provider, now))?;
+        engine::permit(card, Channel::Nfc, self.app.clock.now(provider, now))?;
         let verified_ms = if request.verified {
             let left_ms = self.arm(request.card, provider)?;
             // Whoever enters the PIN to tap wants to tap.
@@ -307,6 +342,43 @@ impl<T: Tee> CardService for Call<'_, T> {
         self.app.nfc.switch_off();
         self.app.armed = None;
         Ok(self.nfc())
+    }
+
+    fn qr_prepare(&mut self, request: QrPrepareRequest) -> Result<PreparedReply, Error> {
+        self.permit(request.card, Channel::Qr)?;
+        self.app.store(self.tee)?.reserve(self.tee, request.card)?;
+        let (code, reply) = self.approved(Approval::code(request.card), ())?;
+        self.app.code = Some(code);
+        Ok(reply)
+    }
+
+    fn qr_payload(&mut self, request: QrPayloadRequest) -> Result<QrPayloadReply, Error> {
+        let now = self.tee.now();
+        Prepared::take(&mut self.app.code, request.card, now)?;
+        let (permit, time) = self.permit(request.card, Channel::Qr)?;
+        qr::payload(self.store()?.card_mut(request.card)?, permit, time)
+    }
+
+    fn online_prepare(&mut self, request: OnlinePrepareRequest) -> Result<PreparedReply, Error> {
+        let OnlinePrepareRequest { card, request } = request;
+        let now = self.tee.now();
+        let held = Store::loaded(&mut self.app.store, self.tee)?.card(card)?;
+        let time = self.app.clock.now(held.provider, now).ok_or(Error::NoTime)?;
+        let checked = Checked::new(&request, &held.profile, time)?;
+        engine::permit(held, checked.channel(), Some(time))?;
+        self.app.store(self.tee)?.reserve(self.tee, card)?;
+        let approval = checked.approval(card);
+        let ready = checked.ready(self.tee)?;
+        let (order, reply) = self.approved(approval, ready)?;
+        self.app.order = Some(order);
+        Ok(reply)
+    }
+
+    fn online_pay(&mut self, request: OnlinePayRequest) -> Result<OnlinePayReply, Error> {
+        let now = self.tee.now();
+        let ready = Prepared::take(&mut self.app.order, request.card, now)?;
+        let (permit, time) = self.permit(request.card, ready.channel)?;
+        ready.pay(self.store()?.card_mut(request.card)?, permit, time)
     }
 
     fn open_key(&mut self, call: Forwarded<OpenKey>) -> Result<OpenKeyReply, Error> {
@@ -370,10 +442,13 @@ impl<T: Tee> CardService for Call<'_, T> {
                 return StatusWord::ConditionsNotSatisfied.into();
             }
             let time = app.clock.now(card.provider, tee.now());
-            if !app.nfc.is_on(tee.now()) || token::permits(card, Channel::Nfc, time).is_err() {
+            if !app.nfc.is_on(tee.now()) {
                 return StatusWord::ConditionsNotSatisfied.into();
             }
-            let processed = transaction::process(*tee, card, command, armed);
+            let Ok(permit) = engine::permit(card, Channel::Nfc, time) else {
+                return StatusWord::ConditionsNotSatisfied.into();
+            };
+            let processed = transaction::process(*tee, card, permit, command, armed);
             if processed.is_ok() {
                 app.nfc.count();
             }

@@ -1,14 +1,13 @@
 //! GET PROCESSING OPTIONS: the holder's verification, the counter, the cryptogram, the answer.
 
 use crate::{
+    engine::{self, Cryptogram, Permit, Verification},
     oda,
     store::Card,
-    suite::{self, CardData},
     token,
 };
 use tapvault_proto::{
     Error,
-    card::LogEntry,
     emv::{
         apdu::{Command, Response, StatusWord},
         application::{MAX_RECORD, Processed, Record},
@@ -17,15 +16,9 @@ use tapvault_proto::{
     },
     id::CardId,
     profile::{CardProfile, VerificationStatus},
-    token::Channel,
     wire::Bytes,
 };
 use tapvault_tee::{Millis, Tee};
-
-/// Card verification results: length 03, then ARQC requested (PBOC, tag 9F10).
-const CVR_ARQC: [u8; 4] = [0x03, 0xA0, 0x00, 0x00];
-/// CVR byte 2 bit 3: the holder's PIN was verified by the card, here the wallet PIN.
-const CVR_PIN_VERIFIED: u8 = 0x04;
 
 /// Longest body of template 77 in an answer of 256 bytes.
 const MAX_BODY: usize = 253;
@@ -54,57 +47,29 @@ impl Armed {
 }
 
 /// How the holder is verified, by the terminal's word and the profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verification {
-    None,
-    WalletPin,
-    OnlinePin,
-    Signature,
-}
-
-impl Verification {
-    fn decide(
-        profile: &CardProfile,
-        terminal: &PdolData,
-        amount: u64,
-        fact_fits: bool,
-    ) -> Result<Self, StatusWord> {
-        let ttq = terminal.ttq;
-        // An amount in another currency cannot be held against the card's.
-        let of_the_card = u16::from_be_bytes(terminal.currency) == profile.currency;
-        let limited = profile.verification_from != CardProfile::NEVER;
-        let card_wants_pin = limited && (!of_the_card || amount >= profile.verification_from);
-        if fact_fits {
-            Ok(Self::WalletPin)
-        } else if card_wants_pin {
-            Err(needed(profile))
-        } else if !ttq.verification_required() {
-            Ok(Self::None)
-        } else if ttq.online_pin() && profile.online_pin_allowed {
-            Ok(Self::OnlinePin)
-        } else if ttq.signature() && profile.signature_allowed {
-            Ok(Self::Signature)
-        } else {
-            Err(needed(profile))
-        }
-    }
-
-    /// Card transaction qualifiers, tag 9F6C.
-    const fn ctq(self) -> [u8; 2] {
-        match self {
-            Self::None => [0x00, 0x00],
-            Self::WalletPin => [0x00, 0x80],
-            Self::OnlinePin => [0x80, 0x00],
-            Self::Signature => [0x40, 0x00],
-        }
-    }
-
-    const fn cvr(self) -> [u8; 4] {
-        let [len, result, risk, scripts] = CVR_ARQC;
-        match self {
-            Self::WalletPin => [len, result | CVR_PIN_VERIFIED, risk, scripts],
-            _ => CVR_ARQC,
-        }
+fn verification(
+    profile: &CardProfile,
+    terminal: &PdolData,
+    amount: u64,
+    fact_fits: bool,
+) -> Result<Verification, StatusWord> {
+    let ttq = terminal.ttq;
+    // An amount in another currency cannot be held against the card's.
+    let of_the_card = u16::from_be_bytes(terminal.currency) == profile.currency;
+    let limited = profile.verification_from != CardProfile::NEVER;
+    let card_wants_pin = limited && (!of_the_card || amount >= profile.verification_from);
+    if fact_fits {
+        Ok(Verification::WalletPin)
+    } else if card_wants_pin {
+        Err(needed(profile))
+    } else if !ttq.verification_required() {
+        Ok(Verification::None)
+    } else if ttq.online_pin() && profile.online_pin_allowed {
+        Ok(Verification::OnlinePin)
+    } else if ttq.signature() && profile.signature_allowed {
+        Ok(Verification::Signature)
+    } else {
+        Err(needed(profile))
     }
 }
 
@@ -122,6 +87,7 @@ const fn needed(profile: &CardProfile) -> StatusWord {
 pub fn process<T: Tee>(
     tee: &mut T,
     card: &mut Card,
+    permit: Permit,
     command: &Command<'_>,
     armed: Option<Armed>,
 ) -> Result<Processed, StatusWord> {
@@ -136,43 +102,28 @@ pub fn process<T: Tee>(
     }
     let now = tee.now();
     let fact_fits = armed.is_some_and(|armed| armed.fits(terminal, amount, now));
-    let verification = Verification::decide(&card.profile, terminal, amount, fact_fits)?;
-    let atc = card.next_atc().map_err(|_| StatusWord::ConditionsNotSatisfied)?;
-    let processed = answer(tee, card, terminal, verification, atc).map_err(|_| StatusWord::NoDiagnosis)?;
-    card.note(LogEntry {
-        key_version: card.profile.key_version,
-        atc,
-        amount,
-        currency: u16::from_be_bytes(terminal.currency),
-        date: terminal.date,
-        kind: terminal.kind,
-        ctq: verification.ctq(),
-    });
+    let verification = verification(&card.profile, terminal, amount, fact_fits)?;
+    let made = engine::make(card, permit, terminal, amount, verification)
+        .map_err(|_| StatusWord::ConditionsNotSatisfied)?;
+    let processed =
+        answer(tee, &card.profile, terminal, verification, &made).map_err(|_| StatusWord::NoDiagnosis)?;
+    engine::remember(card, made);
     Ok(processed)
 }
 
 fn answer<T: Tee>(
     tee: &mut T,
-    card: &Card,
+    profile: &CardProfile,
     terminal: &PdolData,
     verification: Verification,
-    atc: u16,
+    made: &Cryptogram,
 ) -> Result<Processed, Error> {
-    let profile = &card.profile;
-    let cvr = verification.cvr();
-    let data = CardData { aip: profile.aip, atc, cvr };
-    let udk = profile.udk(Channel::Nfc).ok_or(Error::TokenDomain)?;
-    let ac = suite::cryptogram(profile.suite, profile.cvn, udk, terminal, &data);
-    let [c0, c1, c2, c3] = cvr;
-    let (cvn, algorithm) = (profile.cvn as u8, profile.suite.algorithm());
-    let issuer_data = [0x07, profile.key_version, cvn, c0, c1, c2, c3, algorithm];
-
     let mut body = Bytes::<MAX_BODY>::new();
     push(&mut body, 0x82, &profile.aip)?;
-    push(&mut body, 0x9F36, &atc.to_be_bytes())?;
+    push(&mut body, 0x9F36, &made.atc.to_be_bytes())?;
     push(&mut body, 0x57, &profile.track2)?;
-    push(&mut body, 0x9F10, &issuer_data)?;
-    push(&mut body, 0x9F26, &ac)?;
+    push(&mut body, 0x9F10, &made.issuer_data)?;
+    push(&mut body, 0x9F26, &made.value)?;
     push(&mut body, 0x5F34, &[profile.psn])?;
     push(&mut body, 0x9F6C, &verification.ctq())?;
     let record = match &profile.oda {
@@ -180,7 +131,7 @@ fn answer<T: Tee>(
             let mut unpredictable = [0; 4];
             tee.random(&mut unpredictable);
             let authentication = oda::authentication_data(unpredictable, verification.ctq());
-            let signature = oda::sign(&oda.key, atc, terminal, authentication)?;
+            let signature = oda::sign(&oda.key, made.atc, terminal, authentication)?;
             let mut last = Bytes::<MAX_RECORD>::new();
             push(&mut last, 0x9F69, &authentication)?;
             push(&mut body, 0x94, &oda.afl)?;

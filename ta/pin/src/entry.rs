@@ -3,6 +3,7 @@
 use crate::record::NewSecret;
 use tapvault_proto::{
     Error,
+    approval::Approval,
     id::{CardId, ProviderId, TrustletName},
     pin::Transfer,
 };
@@ -28,6 +29,11 @@ pub enum Purpose {
         trustlet: TrustletName,
         /// What is confirmed.
         transfer: Transfer,
+    },
+    /// Approve one payment of one card that is no tap.
+    Approve {
+        /// What is approved.
+        approval: Approval,
     },
     /// Change from present to new.
     Change,
@@ -80,6 +86,17 @@ pub struct Confirmed {
     pub trustlet: TrustletName,
     /// What was confirmed.
     pub transfer: Transfer,
+    /// When it is over.
+    pub deadline: Millis,
+}
+
+/// An approved payment: one use by its card, for a limited time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// Whose PIN.
+    pub provider: ProviderId,
+    /// What was approved.
+    pub approval: Approval,
     /// When it is over.
     pub deadline: Millis,
 }

@@ -9,11 +9,12 @@
 mod entry;
 mod record;
 
-use entry::{Confirmed, Entry, Fact, Purpose, Stage};
+use entry::{Approved, Confirmed, Entry, Fact, Purpose, Stage};
 use record::{NewSecret, Record};
 use subtle::ConstantTimeEq;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
+    approval::{BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
     id::{Caller, ProviderId},
     pin::{
         BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply,
@@ -38,6 +39,7 @@ pub struct Pin<T: Tee> {
     last_entry: u32,
     fact: Option<Fact>,
     confirmed: Option<Confirmed>,
+    approved: Option<Approved>,
 }
 
 impl<T: Tee> Default for Pin<T> {
@@ -50,6 +52,7 @@ impl<T: Tee> Default for Pin<T> {
             last_entry: 0,
             fact: None,
             confirmed: None,
+            approved: None,
         }
     }
 }
@@ -238,6 +241,14 @@ impl<T: Tee> PinService for Call<'_, T> {
         self.app.begin_compared(self.tee, self.session, provider, purpose)
     }
 
+    fn begin_approval(&mut self, request: BeginApprovalRequest) -> Result<EntryReply, Error> {
+        let BeginApprovalRequest { provider, approval } = request;
+        if !approval.check() {
+            return Err(Error::BadParameters);
+        }
+        self.app.begin_compared(self.tee, self.session, provider, Purpose::Approve { approval })
+    }
+
     fn begin_change(&mut self, request: BeginChangeRequest) -> Result<EntryReply, Error> {
         self.app.begin_compared(self.tee, self.session, request.provider, Purpose::Change)
     }
@@ -264,7 +275,7 @@ impl<T: Tee> PinService for Call<'_, T> {
         let new_pin = match purpose {
             Purpose::Set => Some(&request.pin),
             Purpose::Change => request.new_pin.as_ref(),
-            Purpose::Verify { .. } | Purpose::Confirm { .. } => None,
+            Purpose::Verify { .. } | Purpose::Confirm { .. } | Purpose::Approve { .. } => None,
         };
         let secret = new_pin.map(|pin| NewSecret::new(*tee, provider, pin)).transpose()?;
         if let Some(entry) = &mut app.entry {
@@ -306,6 +317,12 @@ impl<T: Tee> PinService for Call<'_, T> {
                 let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
                 app.confirmed = Some(Confirmed { provider, trustlet, transfer, deadline });
             }
+            (Purpose::Approve { approval }, None) => {
+                app.record(*tee, provider)?;
+                app.update(*tee, |record, tee| record.set_tries(tee, TRY_LIMIT))?;
+                let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
+                app.approved = Some(Approved { provider, approval, deadline });
+            }
             _ => return Err(Error::Internal),
         }
         Ok(FinishReply { tries_left: TRY_LIMIT })
@@ -326,6 +343,17 @@ impl<T: Tee> PinService for Call<'_, T> {
             currency: fact.currency,
             remaining_ms: fact.deadline.since(now),
         })
+    }
+
+    fn take_approval(&mut self, request: TakeApprovalRequest) -> Result<TakeApprovalReply, Error> {
+        let now = self.tee.now();
+        let fits = |approved: &Approved| {
+            (approved.provider, &approved.approval) == (request.provider, &request.approval)
+                && now < approved.deadline
+        };
+        let approved = self.app.approved.take_if(|approved| fits(approved)).ok_or(Error::NoVerification)?;
+        let (method, remaining_ms) = (VerificationMethod::WalletPin, approved.deadline.since(now));
+        Ok(TakeApprovalReply { method, remaining_ms })
     }
 
     fn take_confirmation(

@@ -1,7 +1,11 @@
 //! Opening what a provider sealed: HPKE (RFC 9180) in base mode with DHKEM(P-256, HKDF-SHA256),
-//! HKDF-SHA256 and AES-128-GCM, for one challenge of one run of one trusted app.
+//! HKDF-SHA256 and AES-128-GCM, for one challenge of one run of one trusted app; and sealing for others.
 #![no_std]
 #![forbid(unsafe_code)]
+
+mod outward;
+
+pub use outward::Sealing;
 
 use hpke::{
     Deserializable, Kem, OpModeR, Serializable,

@@ -4,11 +4,12 @@ use super::state::{Life, Log, Stored};
 use heapless::Vec;
 use tapvault_proto::{
     Error,
+    card::{LOG_LEN, LogEntry},
     emv::AID_UNIONPAY_DEBIT,
     id::{CardId, ProviderId},
     profile::{CardProfile, Cvn, Key128, Oda, Product, Suite, VerificationStatus},
     token::{Channel, ChannelKey, Domain, REQUESTOR_LEN, Token},
-    wire::{Bytes, decode_exact},
+    wire::{Bytes, Reader, Wire, Writer, decode_exact},
 };
 
 tapvault_proto::message! {
@@ -62,14 +63,62 @@ tapvault_proto::message! {
     }
 }
 tapvault_proto::message! {
+    /// A payment of format 2: a tap.
+    #[derive(Clone, Copy)]
+    EntryV2 {
+        /// As today.
+        key_version: u8,
+        /// As today.
+        atc: u16,
+        /// As today.
+        amount: u64,
+        /// As today.
+        currency: u16,
+        /// As today.
+        date: [u8; 3],
+        /// As today.
+        kind: u8,
+        /// As today.
+        ctq: [u8; 2],
+    }
+}
+
+/// The log of format 2: always as many places, those that were never used all zero.
+pub struct LogV2([EntryV2; LOG_LEN]);
+
+impl Wire for LogV2 {
+    const MAX: usize = LOG_LEN * EntryV2::MAX;
+    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+        self.0.iter().try_for_each(|entry| entry.encode(out))
+    }
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
+        let mut entries = [EntryV2::EMPTY; LOG_LEN];
+        for entry in &mut entries {
+            *entry = EntryV2::decode(input)?;
+        }
+        Ok(Self(entries))
+    }
+}
+
+impl EntryV2 {
+    const EMPTY: Self =
+        Self { key_version: 0, atc: 0, amount: 0, currency: 0, date: [0; 3], kind: 0, ctq: [0; 2] };
+
+    const fn newest(self) -> LogEntry {
+        let Self { key_version, atc, amount, currency, date, kind, ctq } = self;
+        LogEntry { key_version, atc, amount, currency, date, kind, ctq, channel: Channel::Nfc }
+    }
+}
+
+tapvault_proto::message! {
     /// Format 2: taps alone, and no life of a token.
     StoredV2 {
         /// 2.
         format: u8,
         /// As today.
         reserved: u16,
-        /// As today.
-        log: Log,
+        /// The last payments.
+        log: LogV2,
         /// As today.
         card: CardId,
         /// As today.
@@ -155,7 +204,7 @@ pub fn read_v1(bytes: &[u8]) -> Result<Stored, Error> {
         art: profile.art,
         issuer: profile.issuer,
     };
-    newest(StoredV2 { format, reserved, log: Log(Vec::new()), card, provider, profile })
+    newest(StoredV2 { format, reserved, log: LogV2([EntryV2::EMPTY; LOG_LEN]), card, provider, profile })
 }
 
 /// Reads format 2.
@@ -200,5 +249,7 @@ fn newest(old: StoredV2) -> Result<Stored, Error> {
         art: profile.art,
         issuer: profile.issuer,
     };
+    // Counters begin at 1: a zero is a place that was never used.
+    let log = Log(log.0.into_iter().filter(|entry| entry.atc != 0).map(EntryV2::newest).collect());
     Ok(Stored { format, reserved, life: Life::new(true), log, card, provider, profile })
 }

@@ -36,10 +36,10 @@ impl Wire for Log {
     fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
         let mut entries = Vec::new();
         for _ in 0..LOG_LEN {
-            let entry = LogEntry::decode(input)?;
-            // Counters begin at 1: a zero is a place that was never used, and so are all behind it.
-            if entry.atc != 0 {
-                entries.push(entry).map_err(|_| Error::StateCorrupt)?;
+            // Versions and counters begin at 1: zeros are a place that was never used.
+            let place = input.take(LogEntry::MAX)?;
+            if place.iter().any(|byte| *byte != 0) {
+                entries.push(decode_exact(place)?).map_err(|_| Error::StateCorrupt)?;
             }
         }
         Ok(Self(entries))

@@ -1,0 +1,114 @@
+//! What every way to pay has in common: the token's leave, the counter, the cryptogram under the channel's own key, the
+//! results that it covers, and what is remembered.
+//!
+//! A way to pay brings its channel, the data that the cryptogram covers, and how the holder was verified. It cannot
+//! make a cryptogram without leave for its channel ([`permit`]), nor two under one counter.
+
+use crate::{
+    store::Card,
+    suite::{self, CardData},
+    token,
+};
+use tapvault_proto::{Error, card::LogEntry, emv::gpo::PdolData, token::Channel};
+
+/// Card verification results: length 03, then ARQC requested (PBOC, tag 9F10).
+const CVR_ARQC: [u8; 4] = [0x03, 0xA0, 0x00, 0x00];
+/// CVR byte 2 bit 3: the holder's PIN was verified by the card, here the wallet PIN.
+const CVR_PIN_VERIFIED: u8 = 0x04;
+
+/// The token's leave to pay through one channel now.
+#[derive(Debug)]
+pub struct Permit(Channel);
+
+/// Asks for leave; `time` is the provider's.
+///
+/// # Errors
+/// [`Error::TokenNotActive`], [`Error::NoTime`], [`Error::TokenDomain`].
+pub fn permit(card: &Card, channel: Channel, time: Option<u64>) -> Result<Permit, Error> {
+    token::permits(card, channel, time).map(|()| Permit(channel))
+}
+
+/// How the holder was verified, as terminal and issuer see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// Nobody asked.
+    None,
+    /// The wallet PIN (CDCVM).
+    WalletPin,
+    /// The terminal asks for the bank's PIN.
+    OnlinePin,
+    /// The terminal asks for a signature.
+    Signature,
+}
+
+impl Verification {
+    /// Card transaction qualifiers, tag 9F6C.
+    pub const fn ctq(self) -> [u8; 2] {
+        match self {
+            Self::None => [0x00, 0x00],
+            Self::WalletPin => [0x00, 0x80],
+            Self::OnlinePin => [0x80, 0x00],
+            Self::Signature => [0x40, 0x00],
+        }
+    }
+
+    const fn cvr(self) -> [u8; 4] {
+        let [len, result, risk, scripts] = CVR_ARQC;
+        match self {
+            Self::WalletPin => [len, result | CVR_PIN_VERIFIED, risk, scripts],
+            _ => CVR_ARQC,
+        }
+    }
+}
+
+/// A cryptogram and what goes with it.
+#[derive(Debug)]
+pub struct Cryptogram {
+    /// Tag 9F36.
+    pub atc: u16,
+    /// Tag 9F10: length, version of the keys, cryptogram version, results, algorithm.
+    pub issuer_data: [u8; 8],
+    /// Tag 9F26.
+    pub value: [u8; 8],
+    entry: LogEntry,
+}
+
+/// Makes a cryptogram over `data` for a payment of `amount` minor units. It uses up a counter, whatever becomes of it;
+/// [`remember`] it when it leaves.
+///
+/// # Errors
+/// [`Error::Busy`] when no counter is reserved, [`Error::AtcExhausted`]; no counter is used then.
+pub fn make(
+    card: &mut Card,
+    permit: Permit,
+    data: &PdolData,
+    amount: u64,
+    verification: Verification,
+) -> Result<Cryptogram, Error> {
+    let Permit(channel) = permit;
+    let atc = card.next_atc()?;
+    let profile = &card.profile;
+    let cvr = verification.cvr();
+    let udk = profile.udk(channel).ok_or(Error::TokenDomain)?;
+    let covered = CardData { aip: profile.aip, atc, cvr };
+    let value = suite::cryptogram(profile.suite, profile.cvn, udk, data, &covered);
+    let [c0, c1, c2, c3] = cvr;
+    let (cvn, algorithm) = (profile.cvn as u8, profile.suite.algorithm());
+    let issuer_data = [0x07, profile.key_version, cvn, c0, c1, c2, c3, algorithm];
+    let entry = LogEntry {
+        key_version: profile.key_version,
+        atc,
+        amount,
+        currency: u16::from_be_bytes(data.currency),
+        date: data.date,
+        kind: data.kind,
+        ctq: verification.ctq(),
+        channel,
+    };
+    Ok(Cryptogram { atc, issuer_data, value, entry })
+}
+
+/// Notes a payment whose cryptogram leaves.
+pub fn remember(card: &mut Card, cryptogram: Cryptogram) {
+    card.note(cryptogram.entry);
+}
