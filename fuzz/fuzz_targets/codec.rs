@@ -3,10 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use tapvault_proto::{
-    Error, card,
+    Error, approval, card,
     document::{PackageHeader, SealedPackage},
-    emv::apdu::Command,
-    id, pin, profile, service, supervisor,
+    emv::{apdu::Command, qr::Code},
+    id,
+    online::{self, PaymentRequest},
+    pin, profile, service, supervisor,
     trustlet::{self, Forwarded, clock, element, keys, log, network, random, store},
     tvm,
     wire::{Wire, decode_exact, encode_into},
@@ -55,7 +57,9 @@ macro_rules! messages {
 }
 
 messages! {
-    card::{CardState, StatusRequest, StatusReply, ChallengeRequest, ChallengeReply, InstallRequest, InstallReply, ListRequest, CardEntry, ListReply, ShowRequest, ShowReply, StaticAnswersRequest, LogEntry, LogRequest, LogReply, RemoveRequest, RemoveReply, TapPrepareRequest, TapPrepareReply, TapGpoRequest, TapGpoReply},
+    card::{CardState, StatusRequest, StatusReply, ChallengeRequest, ChallengeReply, InstallRequest, InstallReply, ListRequest, CardEntry, ListReply, ShowRequest, ShowReply, StaticAnswersRequest, LogEntry, LogRequest, LogReply, RemoveRequest, RemoveReply, TapPrepareRequest, TapPrepareReply, TapGpoRequest, TapGpoReply, QrPrepareRequest, PreparedReply, QrPayloadRequest, QrPayloadReply},
+    approval::{Approval, BeginApprovalRequest, TakeApprovalRequest, TakeApprovalReply},
+    online::{Role, PayeeCertificate, Order, PaymentData, OnlinePrepareRequest, OnlinePayRequest, OnlinePayReply},
     pin::{TicketPurpose, PinState, Verdict, VerificationMethod, ProviderCertificate, EnrolmentTicket, StatusRequest, StatusReply, PinStateRequest, PinStateReply, ChallengeRequest, ChallengeReply, BeginSetRequest, BeginVerifyRequest, Transfer, BeginConfirmRequest, TakeConfirmation, TakeConfirmationReply, BeginChangeRequest, EntryReply, SubmitInsecureRequest, SubmitReply, FinishRequest, FinishReply, TakeVerificationRequest, TakeVerificationReply, Pin},
     profile::{Suite, Cvn, Product, VerificationStatus, RsaKey, OdaKey, Oda, CardProfile},
     supervisor::{StatusRequest, StatusReply, AdmitRequest, AdmitReply, ReleaseRequest, ReleaseReply, InstallPolicyRequest, InstallPolicyReply, SessionsRequest, SessionCount, SessionsReply, Quota, ProviderRequest, ProviderReply, RegisterRequest, RegisterReply, PostRequest, TakeRequest, ProvidersRequest, ProviderEntry, ProvidersReply, TrustletsRequest, TrustletInfo, TrustletsReply, AuditEvent, AuditEntry, AuditFlushRequest, AuditFlushReply, AuditExportRequest, AuditExportReply, AuditHeadRequest, AuditHeadReply},
@@ -74,12 +78,24 @@ messages! {
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((choice, message)) = bytes.split_first() else { return };
-    // One more for the text of a card's package.
+    // One more for what is no message.
     match ROUNDS.get(usize::from(*choice)) {
         Some(round) => round(message),
-        None => document(message),
+        None => {
+            document(message);
+            request(message);
+        }
     }
 });
+
+/// A payment request is read as JSON, written, and read again as the same, with the same bytes to sign.
+fn request(json: &[u8]) {
+    let _ = Code::parse(json);
+    let Ok(request) = PaymentRequest::parse(json) else { return };
+    let written = request.to_json().expect("bounded by its type");
+    assert_eq!(PaymentRequest::parse(&written).as_ref(), Ok(&request));
+    assert!(request.signed_bytes().is_ok());
+}
 
 /// A card's package is read as JSON, written, and read again as the same.
 fn document(json: &[u8]) {

@@ -8,12 +8,16 @@
 use std::fmt::Write;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
+    approval::{Approval, BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
     card::{self, ATC_RANGE, CardEntry, CardState},
     emv::{
         AID_UNIONPAY_DEBIT,
         application::{Record, StaticAnswers},
     },
     id::{Address, Caller, CardId, Party, ProviderId, TrustletName, Uuid, login},
+    online::{
+        OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest, Order, PayeeCertificate, PaymentData, Role,
+    },
     pin::{
         self, EnrolmentTicket, Pin, PinState, ProviderCertificate, TicketPurpose, Verdict, VerificationMethod,
     },
@@ -285,6 +289,62 @@ fn key_samples(lines: &mut String) {
     sample(lines, "pin.take_confirmation.reply", &taken);
 }
 
+fn payment_samples(lines: &mut String) {
+    let approval = || Approval {
+        card: CARD,
+        channel: Channel::InApp,
+        amount: 12_345,
+        currency: 0x0156,
+        payee: bytes(b"Tea Shop"),
+        digest: [0x66; 32],
+    };
+    let begin = BeginApprovalRequest { provider: PROVIDER, approval: approval() };
+    sample(lines, "pin.begin_approval.request", &begin);
+    let take = TakeApprovalRequest { provider: PROVIDER, approval: approval() };
+    sample(lines, "pin.take_approval.request", &take);
+    let taken = TakeApprovalReply { method: VerificationMethod::WalletPin, remaining_ms: 60_000 };
+    sample(lines, "pin.take_approval.reply", &taken);
+    sample(lines, "card.qr_prepare.request", &card::QrPrepareRequest { card: CARD });
+    sample(lines, "card.qr_prepare.reply", &card::PreparedReply { approved_ms: 60_000 });
+    sample(lines, "card.qr_payload.request", &card::QrPayloadRequest { card: CARD });
+    let code = card::QrPayloadReply { payload: bytes(b"\x85\x05CPV01"), expires: 1_796_000_060 };
+    sample(lines, "card.qr_payload.reply", &code);
+    let prepare = OnlinePrepareRequest { card: CARD, request: bytes(b"{}") };
+    sample(lines, "card.online_prepare.request", &prepare);
+    sample(lines, "card.online_pay.request", &OnlinePayRequest { card: CARD });
+    let paid = OnlinePayReply { encapsulated: [0x04; 65], sealed: bytes(&[0x67; 96]) };
+    sample(lines, "card.online_pay.reply", &paid);
+    let certificate = PayeeCertificate {
+        role: Role::Wallet,
+        id: bytes(b"62999900001"),
+        name: bytes(b"Lab Wallet"),
+        key: [0x04; 65],
+        recipient: [0x05; 65],
+        signature: [0x5A; 64],
+    };
+    sample(lines, "payee certificate", &certificate);
+    let order = Order {
+        merchant: bytes(b"898110048990001"),
+        name: bytes(b"Tea Shop"),
+        number: bytes(b"2026-11-26/1"),
+        amount: 12_345,
+        currency: 0x0156,
+        expires: 1_796_000_900,
+    };
+    sample(lines, "order", &order);
+    let data = PaymentData {
+        track2: bytes(&[0x62; 19]),
+        psn: 1,
+        requestor: *b"62999900001",
+        aip: [0x7C, 0],
+        atc: 0x0102,
+        issuer_data: [7, 1, 1, 3, 0xA4, 0, 0, 1],
+        cryptogram: [0x68; 8],
+        digest: [0x66; 32],
+    };
+    sample(lines, "payment data", &data);
+}
+
 fn certificate() -> ProviderCertificate {
     ProviderCertificate { provider: PROVIDER, key: [0x04; 65], signature: [0x52; 64] }
 }
@@ -367,6 +427,7 @@ fn card_samples(lines: &mut String) {
         date: [0x26, 0x11, 0x26],
         kind: 0,
         ctq: [0x00, 0x80],
+        channel: Channel::InApp,
     };
     sample(lines, "card.log.reply", &card::LogReply { entries: heapless::Vec::from_iter([entry]) });
     sample(lines, "card.remove.request", &card::RemoveRequest { card: CARD });
@@ -451,6 +512,7 @@ fn no_byte_on_the_wire_changes() {
     supervisor_samples(&mut lines);
     pin_samples(&mut lines);
     card_samples(&mut lines);
+    payment_samples(&mut lines);
     key_samples(&mut lines);
     tvm_samples(&mut lines);
     trustlet_samples(&mut lines);
