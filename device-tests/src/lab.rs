@@ -34,6 +34,9 @@ pub const PROVIDER_A: [u8; 16] = *b"\x67\x38\x1d\x66\x7e\xf8\x81\xd1\xeb\xde\xa0
 /// The holder's PIN in every scenario.
 pub const PIN: &str = "135790";
 
+/// What time it is in every scenario, in seconds since 1970 UTC, by the bank's word.
+pub const TIME: u64 = 1_796_000_000;
+
 /// Makes any error a message.
 pub fn say<E: std::fmt::Display>(error: E) -> String {
     error.to_string()
@@ -207,6 +210,15 @@ impl Lab {
         let challenge = wallet.card_challenge().map_err(say)?;
         let package = self.package(card, &challenge)?;
         wallet.add_card(package.as_bytes()).map(|_| ()).map_err(say)
+    }
+
+    /// Tells the card trusted app what time it is.
+    ///
+    /// # Errors
+    /// The client's.
+    pub fn set_time<T: Transport>(&self, wallet: &mut Wallet<T>) -> Outcome<()> {
+        let nonce = wallet.time_nonce().map_err(say)?;
+        wallet.set_time(self.provider.time(nonce, TIME)).map_err(say)
     }
 
     /// Sets the wallet PIN whatever was there.

@@ -3,6 +3,7 @@
 
 mod card;
 mod token;
+mod payments;
 
 use crate::{
     Outcome, ensure,
@@ -13,6 +14,13 @@ use card::{
     a_terminal_authenticates_cards_offline, a_terminal_chooses_among_cards, every_suite_pays,
     sixteen_cards_with_keys_fit_and_pay, the_last_payments_are_remembered,
     the_status_words_are_those_of_the_table,
+};
+use payments::{
+    a_code_is_limited_by_the_token_service, a_code_may_be_presented_after_a_tap,
+    a_code_needs_time_and_an_approval_of_its_own, a_code_pays_once_and_soon, a_cryptogram_is_for_one_channel,
+    a_request_is_held_against_the_tokens_domain, a_signed_request_is_paid_once,
+    an_altered_request_is_refused_and_changes_nothing, an_approval_is_of_one_request_to_the_last_byte,
+    the_log_names_the_way,
 };
 use tapvault::{ClientError, Transport, Wallet, wallet::Purpose};
 use tapvault_network::{
@@ -74,6 +82,16 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_token_obeys_its_bank_in_order,
         a_token_keeps_to_its_domain,
         a_time_limit_is_by_the_banks_clock,
+        a_code_pays_once_and_soon,
+        a_code_needs_time_and_an_approval_of_its_own,
+        a_code_may_be_presented_after_a_tap,
+        a_code_is_limited_by_the_token_service,
+        a_cryptogram_is_for_one_channel,
+        a_signed_request_is_paid_once,
+        an_altered_request_is_refused_and_changes_nothing,
+        an_approval_is_of_one_request_to_the_last_byte,
+        a_request_is_held_against_the_tokens_domain,
+        the_log_names_the_way,
     ]
 }
 
