@@ -73,7 +73,7 @@ fn nothing_is_stored_between_the_preparation_and_the_answer() {
 #[test]
 fn a_start_without_a_time_statement_pays_neither_way() {
     let phone = Phone::new();
-    let (mut wallet, lab, card) = ready(&phone);
+    let (_, lab, card) = ready(&phone);
     let (_, json) = request(&shop(), 900);
     phone.restart();
     let mut wallet = phone.wallet();
@@ -86,7 +86,7 @@ fn a_start_without_a_time_statement_pays_neither_way() {
     wallet.set_time(other.time(nonce, TIME)).unwrap();
     assert_eq!(refusal(wallet.call(&QrPrepareRequest { card })), Some(Error::NoTime));
     lab.set_time(&mut wallet).unwrap();
-    wallet.call(&QrPrepareRequest { card }).unwrap();
+    wallet.qr_code(lab.provider_id(), card, &mut pad()).unwrap();
 }
 
 #[test]

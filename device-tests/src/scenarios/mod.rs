@@ -2,8 +2,8 @@
 //! Each scenario brings its own card and sets the PIN anew, so that their order does not matter.
 
 mod card;
-mod token;
 mod payments;
+mod token;
 
 use crate::{
     Outcome, ensure,
