@@ -118,7 +118,8 @@ mod tests {
         assert_eq!(charge(&[&good[..], &[0x82, 0]].concat()), Err(CodeError::Malformed));
         assert_eq!(charge(&[0; MAX_PAYLOAD + 1]), Err(CodeError::Base64));
         assert_eq!(super::charge("!!!!", 1, 0x0156), Err(CodeError::Base64));
-        let at = |tag: &[u8]| good.windows(tag.len()).position(|window| window == tag).unwrap();
+        // Behind the head, whose length is 57.
+        let at = |tag: &[u8]| 9 + good[9..].windows(tag.len()).position(|window| window == tag).unwrap();
         for tag in [&[0x57][..], &[0x5F, 0x34], &[0x9F, 0x26], &[0x9F, 0x27], &[0x9F, 0x10], &[0x9F, 0x36]] {
             let mut without = good.clone();
             without[at(tag) + tag.len() - 1] ^= 0x01;

@@ -13,6 +13,7 @@
 //! [`bank`], [`issuer`] and [`lab`] by its bank's systems; [`terminal`] and [`frame`] hold no keys.
 #![forbid(unsafe_code)]
 
+pub mod amount;
 pub mod bank;
 pub mod code;
 pub mod element;

@@ -5,6 +5,7 @@
 
 mod card;
 mod interference;
+mod payments;
 mod ram;
 mod trace;
 mod trustlets;
@@ -101,6 +102,7 @@ pub fn run() -> Outcome<()> {
         rows.push(row("invoke_empty_teei", 50, || empty(&mut session))?);
     }
     card::rows(&mut rows)?;
+    payments::rows(&mut rows)?;
     trustlets::rows(&mut rows)?;
     rows.iter().for_each(Row::print);
     Ok(())

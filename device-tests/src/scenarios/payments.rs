@@ -247,6 +247,9 @@ pub fn a_signed_request_is_paid_once<T: Transport>(wallet: &dyn Fn() -> Wallet<T
     Ok(())
 }
 
+/// What is said of an alteration.
+type Change = (Error, fn(&mut PaymentRequest));
+
 pub fn an_altered_request_is_refused_and_changes_nothing<T: Transport>(
     wallet: &dyn Fn() -> Wallet<T>,
 ) -> Outcome<()> {
@@ -257,7 +260,7 @@ pub fn an_altered_request_is_refused_and_changes_nothing<T: Transport>(
     let good = json(&request)?;
     let approval = approval(card, &good).map_err(say)?;
     wallet.approve(lab.provider_id(), approval, &mut Digits::of(&[PIN])).map_err(say)?;
-    let changes: [(Error, fn(&mut PaymentRequest)); 12] = [
+    let changes: [Change; 12] = [
         (Error::RequestCertificate, |request| request.certificate.id = id("62999900002")),
         (Error::RequestCertificate, |request| request.certificate.name = Bytes::from_iter(*b"Wallet")),
         (Error::RequestCertificate, |request| request.certificate.key = request.certificate.recipient),

@@ -7,6 +7,8 @@ mod maker;
 mod nfc;
 mod output;
 #[cfg(feature = "optee")]
+mod pay;
+#[cfg(feature = "optee")]
 mod pins;
 #[cfg(feature = "optee")]
 mod tap;
@@ -22,7 +24,7 @@ use std::process::ExitCode;
 /// Virtual bank cards and trustlets, held by trusted apps on OP-TEE.
 ///
 /// On a device: cards come as packages that a bank seals for a challenge of this device; the wallet PIN is
-/// set with the bank's ticket; `tap` presents a card to a terminal; `trustlet` runs a bank's own program
+/// set with the bank's ticket; `tap` presents a card to a terminal, `pay` pays without one; `trustlet` runs a bank's own program
 /// in its TVM; `tee` shows what the supervisor knows. The user or group of this process must be admitted
 /// by the platform's policy. Anywhere: `platform` and `provider` sign what devices accept.
 #[derive(Parser)]
@@ -67,6 +69,10 @@ enum Command {
     #[cfg(feature = "optee")]
     /// Presents a card to a contactless terminal.
     Tap(tap::Arguments),
+    #[cfg(feature = "optee")]
+    /// Pays with a code, or a signed request of an app or online shop.
+    #[command(subcommand)]
+    Pay(pay::Command),
     #[cfg(feature = "optee")]
     /// Installs, moves and calls a provider's trustlets.
     Trustlet(trustlets::Arguments),
@@ -123,6 +129,7 @@ fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<()
         Command::Card(command) => cards::run(command, &mut Wallet::new(tee), output),
         Command::Pin(command) => pins::run(command, &mut Wallet::new(tee), output),
         Command::Nfc(command) => nfc::run(command, &mut Wallet::new(tee), output),
+        Command::Pay(command) => pay::run(command, &mut Wallet::new(tee), output),
         Command::Tap(arguments) => tap::run(&arguments, &mut Wallet::new(tee), output),
         Command::Trustlet(arguments) => trustlets::run(arguments, &tee, output),
         Command::Tee(command) => tee::run(command, &tee, output),
