@@ -101,6 +101,12 @@ impl Payee {
         &self.certificate
     }
 
+    /// The acquirer's private key, 32 bytes, for programs of others: everybody can compute it, as all of the lab's.
+    #[must_use]
+    pub fn lab_acquirer_key(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.acquirer.to_bytes().to_vec())
+    }
+
     /// An order of its own: of a wallet, the merchant has to be named with [`Self::request`].
     ///
     /// # Errors
