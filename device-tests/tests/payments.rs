@@ -8,14 +8,14 @@ use emv::core::{
     secure_messaging::tdes_encrypt_block,
 };
 use tapvault::{ClientError, Wallet, online::approval, sim::Sim};
-use tapvault_device_tests::lab::{Digits, Lab, PIN, TIME};
+use tapvault_device_tests::lab::{self, Digits, Lab, PIN, TIME};
 use tapvault_network::{
     code::charge, lab::LabBank, online::Payee, registry::CNY, request::AuthorisationRequest,
 };
 use tapvault_proto::{
     Error,
     approval::Approval,
-    card::{QrPayloadRequest, QrPrepareRequest},
+    card::{ATC_RANGE, QrPayloadRequest, QrPrepareRequest},
     emv::qr::LIFE,
     id::CardId,
     online::{OnlinePayRequest, PaymentRequest},
@@ -197,4 +197,65 @@ fn covered(request: &AuthorisationRequest) -> Vec<u8> {
         &[0x03, 0xA4, 0x00, 0x00],
     ]
     .concat()
+}
+
+/// A payment of the next way, and its counter.
+fn next(lab: &mut Lab, wallet: &mut Wallet<Sim>, card: CardId, step: u16) -> Result<u16, String> {
+    let asked = match step % 3 {
+        0 => {
+            let code = wallet.qr_code(lab.provider_id(), card, &mut pad()).map_err(lab::say)?;
+            let asked = charge(&code.text, 100, CNY).map_err(lab::say)?;
+            assert!(lab.issuer.authorise_at(&asked, code.expires).is_approved());
+            return Ok(u16::from_be_bytes(asked.atc));
+        }
+        1 => {
+            let payee = shop();
+            let (request, json) = request(&payee, 86_400);
+            let answer = wallet.pay_online(lab.provider_id(), card, &json, &mut pad()).map_err(lab::say)?;
+            payee.open(&request, &answer).map_err(lab::say)?
+        }
+        _ => lab::request(100, false, &lab::tap(wallet, card, false, &lab::gpo_command(100, false))?)?,
+    };
+    assert!(lab.issuer.authorise(&asked).is_approved(), "step {step}");
+    Ok(u16::from_be_bytes(asked.atc))
+}
+
+/// Power is lost at every change of storage in a row of payments that mixes the ways.
+#[test]
+fn no_counter_serves_two_payments_whatever_way_they_go_and_when_power_is_lost() {
+    let mut cuts = 0;
+    for point in 1.. {
+        let phone = Phone::new();
+        let (mut wallet, mut lab, card) = ready(&phone);
+        // Nearly to the end of the first range of counters, so that the next one is reserved on the way.
+        for _ in 0..ATC_RANGE - 3 {
+            next(&mut lab, &mut wallet, card, 2).unwrap();
+        }
+        phone.device.borrow_mut().changes_left = Some(point);
+        let mut counters = vec![ATC_RANGE - 3];
+        for step in 0..6 {
+            match next(&mut lab, &mut wallet, card, step) {
+                Ok(atc) => counters.push(atc),
+                Err(_) if phone.device.borrow().changes_left == Some(0) => break,
+                Err(error) => panic!("step {step}: {error}"),
+            }
+        }
+        let cut = phone.device.borrow().changes_left == Some(0);
+        cuts += u32::from(cut);
+        phone.restart();
+        wallet = phone.wallet();
+        lab.set_pin(&mut wallet, PIN).unwrap();
+        lab.set_time(&mut wallet).unwrap();
+        let before = counters.last().copied().unwrap_or_default();
+        for step in 0..6 {
+            counters.push(next(&mut lab, &mut wallet, card, step).unwrap());
+        }
+        assert!(counters.windows(2).all(|two| two[0] < two[1]), "cut {point}: {counters:?}");
+        let after = counters[counters.len() - 6];
+        assert!(after <= before + ATC_RANGE + 1, "cut {point}: {after} after {before}");
+        if !cut {
+            break;
+        }
+    }
+    assert!(cuts >= 12, "{cuts} cuts");
 }

@@ -187,6 +187,7 @@ mod tests {
             assert_eq!(*stored.profile.label, *b"UnionPay Debit");
             assert_eq!(stored.is_newest(), format == FORMAT);
             assert_eq!(stored.log.0.len(), [0, 2, 2][format as usize - 1]);
+            assert!(stored.log.0.iter().all(|entry| entry.channel == Channel::Nfc && entry.atc > 0));
             assert_eq!(stored.life.state, TokenState::Active);
             let mut bytes = [0; Stored::MAX];
             let whole = (stored.card, stored.provider, &stored.profile);
