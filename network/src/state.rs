@@ -262,6 +262,7 @@ mod tests {
             used_below: u64::MAX,
             highest_tap: None,
             code_limit: None,
+            commands: 0,
             status: CardStatus::Active,
             kind: CardKind::default(),
         }
