@@ -358,8 +358,10 @@ pub fn a_request_is_held_against_the_tokens_domain<T: Transport>(
         (over(&wallet_of_lab, own(&other, 1, CNY, end)?)?, Error::MerchantNotAllowed),
         (over(&stranger, own(&shop, 1, CNY, end)?)?, Error::WrongRequestor),
     ] {
-        let said = wallet.pay_online(lab.provider_id(), card, &request, &mut Digits::of(&[PIN])).map(|_| ());
-        refused(said, expected)?;
+        // Approved by a holder who was shown just that.
+        let shown = approval(card, &request).map_err(say)?;
+        wallet.approve(lab.provider_id(), shown, &mut Digits::of(&[PIN])).map_err(say)?;
+        refused(wallet.prepare_online(card, &request), expected)?;
     }
     let request = shop.request(own(&shop, AMOUNT, CNY, end)?).map_err(say)?;
     let answer = pay(&lab, wallet, card, &request).map_err(say)?;
