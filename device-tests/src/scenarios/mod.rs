@@ -17,7 +17,7 @@ use card::{
 };
 use payments::{
     a_code_is_limited_by_the_token_service, a_code_may_be_presented_after_a_tap,
-    a_code_needs_time_and_an_approval_of_its_own, a_code_pays_once_and_soon, a_cryptogram_is_for_one_channel,
+    a_code_needs_an_approval_of_its_own, a_code_pays_once_and_soon, a_cryptogram_is_for_one_channel,
     a_request_is_held_against_the_tokens_domain, a_signed_request_is_paid_once,
     an_altered_request_is_refused_and_changes_nothing, an_approval_is_of_one_request_to_the_last_byte,
     the_log_names_the_way,
@@ -83,7 +83,7 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_token_keeps_to_its_domain,
         a_time_limit_is_by_the_banks_clock,
         a_code_pays_once_and_soon,
-        a_code_needs_time_and_an_approval_of_its_own,
+        a_code_needs_an_approval_of_its_own,
         a_code_may_be_presented_after_a_tap,
         a_code_is_limited_by_the_token_service,
         a_cryptogram_is_for_one_channel,

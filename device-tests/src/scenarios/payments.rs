@@ -107,9 +107,7 @@ pub fn a_code_pays_once_and_soon<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -
     Ok(())
 }
 
-pub fn a_code_needs_time_and_an_approval_of_its_own<T: Transport>(
-    wallet: &dyn Fn() -> Wallet<T>,
-) -> Outcome<()> {
+pub fn a_code_needs_an_approval_of_its_own<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
     let wallet = &mut wallet();
     let (mut lab, card) = prepared(wallet)?;
     lab.set_time(wallet)?;
@@ -338,11 +336,11 @@ pub fn a_request_is_held_against_the_tokens_domain<T: Transport>(
     let wallet = &mut wallet();
     let (mut lab, card) = prepared(wallet)?;
     lab.rules.domain.amount = AMOUNT;
-    lab.rules.domain.merchants = heapless_merchants(&["898110048990001", "898110048990003"]);
+    lab.rules.domain.merchants = ["898110048990001", "898110048990003"].map(id).into_iter().collect();
     lab.issue(wallet, card)?;
     lab.set_time(wallet)?;
     let shop = merchant()?;
-    let over = |payee: &Payee, order| payee.request(order).map_err(say).and_then(|request| json(&request));
+    let signed = |payee: &Payee, order| payee.request(order).map_err(say).and_then(|request| json(&request));
     let other = Payee::merchant("898110048990002", "Tea Shop").map_err(say)?;
     let own = |payee: &Payee, amount, currency, expires| {
         payee.own_order("1", (amount, currency), expires).map_err(say)
@@ -351,12 +349,12 @@ pub fn a_request_is_held_against_the_tokens_domain<T: Transport>(
     let stranger = Payee::new(Role::Wallet, b"62999900002", "Other").map_err(say)?;
     let end = TIME + GOOD_FOR;
     for (request, expected) in [
-        (over(&shop, own(&shop, AMOUNT, CNY, TIME - 1)?)?, Error::RequestExpired),
-        (over(&shop, own(&shop, AMOUNT + 1, CNY, end)?)?, Error::AmountNotAllowed),
-        (over(&shop, own(&shop, 1, 0x0840, end)?)?, Error::AmountNotAllowed),
-        (over(&other, own(&other, 1, CNY, end)?)?, Error::MerchantNotAllowed),
-        (over(&wallet_of_lab, own(&other, 1, CNY, end)?)?, Error::MerchantNotAllowed),
-        (over(&stranger, own(&shop, 1, CNY, end)?)?, Error::WrongRequestor),
+        (signed(&shop, own(&shop, AMOUNT, CNY, TIME - 1)?)?, Error::RequestExpired),
+        (signed(&shop, own(&shop, AMOUNT + 1, CNY, end)?)?, Error::AmountNotAllowed),
+        (signed(&shop, own(&shop, 1, 0x0840, end)?)?, Error::AmountNotAllowed),
+        (signed(&other, own(&other, 1, CNY, end)?)?, Error::MerchantNotAllowed),
+        (signed(&wallet_of_lab, own(&other, 1, CNY, end)?)?, Error::MerchantNotAllowed),
+        (signed(&stranger, own(&shop, 1, CNY, end)?)?, Error::WrongRequestor),
     ] {
         // Approved by a holder who was shown just that.
         let shown = approval(card, &request).map_err(say)?;
@@ -375,10 +373,6 @@ pub fn a_request_is_held_against_the_tokens_domain<T: Transport>(
     lab.issue(wallet, card)?;
     refused(pay(&lab, wallet, card, &request).map(|_| ()), Error::TokenNotActive)?;
     refused(wallet.call(&QrPrepareRequest { card }), Error::TokenNotActive)
-}
-
-fn heapless_merchants<V: FromIterator<Bytes<15>>>(ids: &[&str]) -> V {
-    ids.iter().map(|text| id(text)).collect()
 }
 
 pub fn the_log_names_the_way<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {

@@ -175,8 +175,9 @@ impl<T: Tee> Call<'_, T> {
     fn approved<W>(&mut self, approval: Approval, what: W) -> Result<(Prepared<W>, PreparedReply), Error> {
         let card = approval.card;
         let provider = self.store()?.card(card)?.provider;
+        let now = self.tee.now();
         let approved_ms = self.tee.call(&TakeApprovalRequest { provider, approval })?.remaining_ms;
-        let deadline = self.tee.now().plus(approved_ms);
+        let deadline = now.plus(approved_ms);
         Ok((Prepared { card, deadline, what }, PreparedReply { approved_ms }))
     }
 
