@@ -108,7 +108,7 @@ fn hurt(harm: &str, file: &str, other: &str) -> Outcome<()> {
 
 /// Every file of the store, by name.
 pub fn files() -> Outcome<BTreeMap<String, Vec<u8>>> {
-    let entries = fs::read_dir(STORE).map_err(say)?.flatten();
+    let entries = fs::read_dir(STORE).map_err(say)?.flatten().filter(|entry| entry.path().is_file());
     let named = entries.filter_map(|entry| entry.file_name().into_string().ok());
     named.map(|name| Ok((name.clone(), fs::read(Path::new(STORE).join(name)).map_err(say)?))).collect()
 }
