@@ -74,24 +74,13 @@ impl Waits {
     }
 }
 
-/// The rows: clients that share a core, clients that are free; a victim that runs first, one that does not; taps and
-/// trustlet calls, storage calls.
-const ROWS: [(&str, [[&str; 2]; 2]); 2] = [
-    (
-        "confined",
-        [
-            ["victim_wait_max", "victim_storage_wait_max"],
-            ["victim_wait_max_ordinary", "victim_storage_wait_max_ordinary"],
-        ],
-    ),
-    (
-        "free",
-        [
-            ["victim_wait_max_free", "victim_storage_wait_max_free"],
-            ["victim_wait_max_ordinary_free", "victim_storage_wait_max_ordinary_free"],
-        ],
-    ),
-];
+/// The rows: of taps and trustlet calls, and of storage calls.
+type Names = [&'static str; 2];
+/// All clients on one core, the victim first.
+const CONFINED: Names = ["victim_wait_max", "victim_storage_wait_max"];
+/// Clients on any core, the victim first, and as an ordinary process.
+const FREE: Names = ["victim_wait_max_free", "victim_storage_wait_max_free"];
+const ORDINARY: Names = ["victim_wait_max_ordinary_free", "victim_storage_wait_max_ordinary_free"];
 
 /// Counts under every attack, alone and by several; prints the rows. `clients` says what the caller has made of them:
 /// `confined` to one core, or `free`.
@@ -99,13 +88,16 @@ const ROWS: [(&str, [[&str; 2]; 2]); 2] = [
 /// # Errors
 /// Above all when a call of the victim fails.
 pub fn waits(clients: &str) -> Outcome<()> {
-    let (_, [first, ordinary]) =
-        ROWS.into_iter().find(|(name, _)| *name == clients).ok_or("clients are confined or free")?;
+    let victims = match clients {
+        "confined" => vec![(true, CONFINED)],
+        "free" => vec![(true, FREE), (false, ORDINARY)],
+        _ => return Err("clients are confined or free".into()),
+    };
     let mut victim = Victim::new()?;
     let alone = ATTACKS.iter().map(|attack| vec![*attack]);
     let several = ATTACKS.iter().map(|attack| vec![*attack; SEVERAL]);
     let cases: Vec<Vec<&str>> = alone.chain(several).chain([ATTACKS.to_vec()]).collect();
-    for (first, names) in [(true, first), (false, ordinary)] {
+    for (first, names) in victims {
         println!("# the victim is {}", if first { "of real-time priority" } else { "an ordinary process" });
         run_first(first).map_err(say)?;
         rows(&mut victim, &cases, names)?;
@@ -113,7 +105,7 @@ pub fn waits(clients: &str) -> Outcome<()> {
     Ok(())
 }
 
-fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: [&'static str; 2]) -> Outcome<()> {
+fn rows(victim: &mut Victim, cases: &[Vec<&str>], names: Names) -> Outcome<()> {
     // Beyond the bar, wait and note.
     let mut worst = (i64::MIN, 0, String::new());
     let mut storage = (0, String::new());
