@@ -18,6 +18,7 @@
 //! # fn main() {}
 //! ```
 
+pub mod contact;
 pub mod error;
 #[cfg(feature = "maker")]
 pub mod maker;
@@ -35,6 +36,7 @@ pub mod transport;
 pub mod trustlet;
 pub mod wallet;
 
+pub use contact::ContactCard;
 pub use error::ClientError;
 pub use pad::{InsecureTestPad, PinPad};
 pub use tap::Tap;

@@ -1,6 +1,6 @@
 //! The wallet: cards, PIN and taps over two sessions that stay open.
 
-use crate::{ClientError, PinPad, Tap, Transport, pad::Prompt, transport::call};
+use crate::{ClientError, ContactCard, PinPad, Tap, Transport, pad::Prompt, transport::call};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{self, CardEntry, CardState, LogEntry, NfcStateReply},
@@ -285,6 +285,14 @@ impl<T: Transport> Wallet<T> {
             field.push((card, self.call(&card::StaticAnswersRequest { card })?));
         }
         Ok(Tap::new(self.channel(Service::Card)?, field))
+    }
+
+    /// Puts a contact test profile into a contact reader.
+    ///
+    /// # Errors
+    /// The card trusted app's refusal: [`Error::TokenDomain`] for a phone's card.
+    pub fn insert_card(&mut self, card: CardId) -> Result<ContactCard<'_, T::Channel>, ClientError> {
+        ContactCard::new(self.channel(Service::Card)?, card)
     }
 
     pub(crate) fn submit(

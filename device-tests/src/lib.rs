@@ -6,6 +6,7 @@ pub mod admission;
 #[cfg(feature = "optee")]
 pub mod bench;
 pub mod cases;
+pub mod contact;
 #[cfg(feature = "optee")]
 pub mod hostile;
 pub mod lab;

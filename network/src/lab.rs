@@ -8,6 +8,30 @@ use sha2::{Digest, Sha256};
 use tapvault_proto::{id::ProviderId, profile::Key128, token::Channel};
 use zeroize::Zeroizing;
 
+/// What a key of the contact test profile is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContactKey {
+    /// Application cryptograms.
+    Cryptogram,
+    /// MACs of scripts.
+    Mac,
+    /// Enciphered data in scripts.
+    Encryption,
+}
+
+impl ContactKey {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Cryptogram, Self::Mac, Self::Encryption];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cryptogram => "cryptogram",
+            Self::Mac => "MAC",
+            Self::Encryption => "encryption",
+        }
+    }
+}
+
 /// A lab bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum LabBank {
@@ -68,9 +92,15 @@ impl LabBank {
         if channel != Channel::Nfc {
             label = format!("{label} {}", channel.name());
         }
-        let digest = Sha256::new().chain_update(label).chain_update([key_version]).finalize();
-        let digest = Zeroizing::new(digest.into());
-        Key128::new(first_16(&digest))
+        master_key(&label, key_version)
+    }
+
+    /// Its master key of one key version for contact test profiles: as the others, with `contact` and the purpose behind
+    /// the bank's name.
+    #[must_use]
+    pub fn contact_master_key(self, key_version: u8, purpose: ContactKey) -> Key128 {
+        let label = format!("tapvault lab issuer master key {} contact {}", self.name(), purpose.name());
+        master_key(&label, key_version)
     }
 }
 
@@ -122,7 +152,13 @@ pub(crate) fn key(label: &str) -> SigningKey {
     }
 }
 
-fn first_16(digest: &[u8; 32]) -> [u8; 16] {
+fn master_key(label: &str, key_version: u8) -> Key128 {
+    let digest = Sha256::new().chain_update(label).chain_update([key_version]).finalize();
+    let digest = Zeroizing::new(digest.into());
+    Key128::new(first_16(&digest))
+}
+
+pub(crate) fn first_16(digest: &[u8; 32]) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest).for_each(|(slot, byte)| *slot = *byte);
     bytes
@@ -148,7 +184,9 @@ mod tests {
     #[test]
     fn every_bank_and_version_has_its_own_master_key() {
         let of = |bank: LabBank, version| {
-            Channel::ALL.map(|channel| *bank.issuer_master_key(version, channel).expose())
+            let contact = ContactKey::ALL.map(|key| *bank.contact_master_key(version, key).expose());
+            [&Channel::ALL.map(|channel| *bank.issuer_master_key(version, channel).expose())[..], &contact]
+                .concat()
         };
         let keys = [of(LabBank::A, 1), of(LabBank::A, 2), of(LabBank::B, 1)].concat();
         let different: std::collections::BTreeSet<_> = keys.iter().collect();

@@ -5,6 +5,7 @@
 //! * [`issuer`]: says yes or no to a payment; [`registry`] issues cards, [`state`] keeps both on disk,
 //!   [`request`] is what a terminal asks, [`suite`] the cryptograms, [`kind`] the cards there are.
 //! * [`code`] takes a code that a holder shows to the issuer; [`online`] signs payment requests and opens the answers.
+//! * [`contact`]: the contact test profile, made and answered for.
 //! * [`oda`]: certificates and keys of offline data authentication.
 //! * [`element`]: a secure element in software, for the TEE's channel to one.
 //! * [`bank`]: seals cards for a phone and permits PINs; [`lab`] holds the keys everybody knows.
@@ -16,6 +17,7 @@
 pub mod amount;
 pub mod bank;
 pub mod code;
+pub mod contact;
 pub mod element;
 pub mod frame;
 pub mod issuer;

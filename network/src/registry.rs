@@ -25,7 +25,7 @@ pub const CNY: u16 = 0x0156;
 /// First digits of the lab's tokens. The range is not known to be assigned to anybody.
 const TOKEN_RANGE: &str = "629999";
 /// Sequence number of every token.
-const PSN: u8 = 0x01;
+pub(crate) const PSN: u8 = 0x01;
 /// The lab's token requestor: everybody's wallet.
 pub const REQUESTOR: [u8; REQUESTOR_LEN] = *b"62999900001";
 /// Application interchange profile of a real UnionPay debit card's contactless trace; no offline data
@@ -260,6 +260,7 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
         aip: AIP,
         key_version,
         par: &par,
+        contact: None,
     };
     let oda = oda::make(kind.oda, bank, &card).map_err(|oda::NoKey| IssueError::NoRandomness)?;
     let label: &[u8] = match kind.product {
@@ -291,6 +292,7 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
             domain: order.rules.domain.clone(),
         },
         oda,
+        contact: None,
         last_four,
         art: bytes(b"lab-blue")?,
         issuer: bytes(format!("Lab Bank {}", bank.name()).as_bytes())?,
@@ -336,7 +338,7 @@ fn draw_token() -> Result<String, IssueError> {
     Ok(format!("{digits}{}", (10 - sum % 10) % 10))
 }
 
-fn bytes<const N: usize>(text: &[u8]) -> Result<Bytes<N>, IssueError> {
+pub(crate) fn bytes<const N: usize>(text: &[u8]) -> Result<Bytes<N>, IssueError> {
     Bytes::from_slice(text).map_err(|_| IssueError::Profile(Error::ProfileInvalid))
 }
 

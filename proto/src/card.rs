@@ -369,6 +369,36 @@ crate::message! {
     }
 }
 
+crate::message! {
+    /// Resets a test profile in a contact reader of this session, in place of any other there.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ContactResetRequest {
+        /// The card.
+        card: CardId,
+    }
+}
+crate::message! {
+    /// The card waits for commands.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ContactResetReply {}
+}
+crate::message! {
+    /// A command of a contact terminal.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ContactCommandRequest {
+        /// As received.
+        command: Bytes<{ apdu::MAX_COMMAND }>,
+    }
+}
+crate::message! {
+    /// The response, data and status word.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    ContactCommandReply {
+        /// As it goes to the terminal.
+        response: Bytes<{ apdu::MAX_RESPONSE }>,
+    }
+}
+
 crate::service! {
     Card,
     /// What the card trusted app does.
@@ -417,6 +447,10 @@ crate::service! {
         0x0220 online_prepare(OnlinePrepareRequest) -> PreparedReply, needs WALLET;
         /// Pays the request that was prepared.
         0x0221 online_pay(OnlinePayRequest) -> OnlinePayReply, needs WALLET;
+        /// Resets a test profile in a contact reader.
+        0x0231 contact_reset(ContactResetRequest) -> ContactResetReply, needs WALLET;
+        /// Answers a contact terminal's command to the card that was reset.
+        0x0232 contact_command(ContactCommandRequest) -> ContactCommandReply, needs WALLET;
         /// Opens a trustlet's key.
         0x0301 open_key(Forwarded<keys::OpenKey>) -> keys::OpenKeyReply, needs TRUSTLET;
         /// Opens a derived key.

@@ -20,6 +20,7 @@ extern crate std;
 
 pub mod approval;
 pub mod card;
+pub mod contact;
 pub mod document;
 pub mod emv;
 pub mod error;

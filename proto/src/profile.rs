@@ -2,6 +2,7 @@
 
 use crate::{
     Error,
+    contact::Contact,
     emv::{AID_UNIONPAY_DEBIT, application::Record, gpo},
     token::{self, Channel, ChannelKey, Token},
     wire::{Bytes, Reader, Wire, Writer},
@@ -202,9 +203,10 @@ impl Wire for OdaKey {
 crate::message! {
     /// What a card needs for fDDA, fast dynamic data authentication, version 01.
     Oda {
-        /// Application file locator, tag 94: four bytes an entry. Its last record is the transaction's own.
+        /// Application file locator, tag 94: four bytes an entry. Its last record is the transaction's own, but of a test
+        /// profile's, which has none.
         afl: Bytes<16>,
-        /// Every other record: the static data that the issuer signed, and the certificates.
+        /// The other records: the static data that the issuer signed, and the certificates.
         records: heapless::Vec<Record, 4>,
         /// The card's key.
         key: OdaKey,
@@ -219,8 +221,9 @@ impl Oda {
         Some((sfi >> 3, *last))
     }
 
-    /// The rules of EMV Book 3, 10.2 for the locator; every record it names is there, once, but the last.
-    fn check(&self) -> bool {
+    /// The rules of EMV Book 3, 10.2 for the locator; every record it names is there, once, but the last where that is
+    /// the transaction's `own`.
+    fn check(&self, own: bool) -> bool {
         let entries = || {
             self.afl.chunks(4).map(|entry| match entry {
                 [sfi, first, last, signed] => Some((*sfi, *first, *last, *signed)),
@@ -255,7 +258,7 @@ impl Oda {
             && entries().all(entry_holds)
             && key_holds
             && named().last() == self.last_record()
-            && named().count() == self.records.len() + 1
+            && named().count() == self.records.len() + usize::from(own)
             && named().take(self.records.len()).eq(fixed)
     }
 }
@@ -295,12 +298,14 @@ crate::message! {
         verification_from: u64,
         /// The answer to a terminal when it wants one and there is none.
         verification_status: VerificationStatus,
-        /// The key of each channel that the card may use.
+        /// The key of each channel that the card may use; a test profile has none.
         keys: heapless::Vec<ChannelKey, 4>,
         /// The token's domain and life.
         token: Token,
         /// Offline data authentication, for terminals that want it of an online payment; a card can go without.
         oda: Option<Oda>,
+        /// What makes the card a test profile for contact terminals; phone cards have none.
+        contact: Option<Contact>,
         /// Last four digits of the account number behind the token; for display.
         last_four: [u8; 4],
         /// Reference of the card art; ASCII, for display.
@@ -334,9 +339,16 @@ impl CardProfile {
             && self.last_four.iter().all(u8::is_ascii_digit)
             && self.psn < 0xA0
             && self.expiry().is_some()
-            && token::check_keys(&self.keys)
             && self.token.check()
-            && self.oda.as_ref().is_none_or(Oda::check);
+            && match &self.contact {
+                None => token::check_keys(&self.keys) && self.oda.as_ref().is_none_or(|oda| oda.check(true)),
+                // It pays no way that a phone does, and its records are all the issuer's.
+                Some(contact) => {
+                    self.keys.is_empty()
+                        && contact.check(self.suite)
+                        && self.oda.as_ref().is_some_and(|oda| oda.check(false))
+                }
+            };
         if holds { Ok(()) } else { Err(Error::ProfileInvalid) }
     }
 

@@ -10,6 +10,7 @@ use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::{Approval, BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
     card::{self, ATC_RANGE, CardEntry, CardState},
+    contact::{ArpcMethod, CardPin, Contact},
     emv::{
         AID_UNIONPAY_DEBIT,
         application::{Record, StaticAnswers},
@@ -21,7 +22,7 @@ use tapvault_proto::{
     pin::{
         self, EnrolmentTicket, Pin, PinState, ProviderCertificate, TicketPurpose, Verdict, VerificationMethod,
     },
-    profile::{CardProfile, Cvn, Key128, Product, Suite, VerificationStatus},
+    profile::{CardProfile, Cvn, Key128, Oda, OdaKey, Product, SecretBytes, Suite, VerificationStatus},
     service::{Rights, Service},
     supervisor::{self, SessionCount},
     token::{Channel, ChannelKey, Domain, TimeStatement, Token, TokenAction, TokenCommand},
@@ -473,7 +474,13 @@ fn card_samples(lines: &mut String) {
     };
     sample(lines, "card.tap_gpo.request", &gpo);
     sample(lines, "card.tap_gpo.reply", &card::TapGpoReply { response: bytes(&[0x69, 0x86]), record: None });
-    let profile = CardProfile {
+    sample(lines, "card.contact_reset.request", &card::ContactResetRequest { card: CARD });
+    sample(lines, "card.contact_reset.reply", &card::ContactResetReply {});
+    let command = card::ContactCommandRequest { command: bytes(&[0x00, 0x84, 0, 0, 0]) };
+    sample(lines, "card.contact_command.request", &command);
+    let reply = card::ContactCommandReply { response: bytes(&[0x69, 0x85]) };
+    sample(lines, "card.contact_command.reply", &reply);
+    let mut profile = CardProfile {
         format: CardProfile::FORMAT,
         key_version: 1,
         suite: Suite::Pboc3Des,
@@ -497,11 +504,28 @@ fn card_samples(lines: &mut String) {
             domain: Domain::unlimited(),
         },
         oda: None,
+        contact: None,
         last_four: *b"4321",
         art: bytes(b"lab-blue"),
         issuer: bytes(b"Lab Bank A"),
     };
     sample(lines, "profile", &profile);
+    profile.check().unwrap();
+    profile.keys.clear();
+    profile.oda = Some(Oda {
+        afl: bytes(&[0x08, 1, 1, 1]),
+        records: heapless::Vec::from_iter([Record { sfi: 1, number: 1, data: bytes(&[0x70, 0]) }]),
+        key: OdaKey::Sm2(SecretBytes::new(&[0x55; 32]).unwrap()),
+    });
+    profile.contact = Some(Contact {
+        udk: Key128::new([0x66; 16]),
+        mac: Key128::new([0x77; 16]),
+        encryption: Key128::new([0x88; 16]),
+        pin: CardPin::from_ascii(b"1234").unwrap(),
+        pin_tries: 3,
+        arpc: ArpcMethod::One,
+    });
+    sample(lines, "profile of a test card", &profile);
     profile.check().unwrap();
 }
 

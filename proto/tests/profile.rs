@@ -4,6 +4,7 @@
 
 use tapvault_proto::{
     Error,
+    contact::{ArpcMethod, CardPin, Contact},
     emv::application::Record,
     profile::{
         CardProfile, Cvn, Key128, Oda, OdaKey, Product, RsaKey, SecretBytes, Suite, VerificationStatus,
@@ -62,6 +63,7 @@ fn profile(oda: Option<Oda>) -> CardProfile {
             domain: Domain::unlimited(),
         },
         oda,
+        contact: None,
         last_four: *b"4321",
         art: bytes(b"lab-blue"),
         issuer: bytes(b"Lab Bank A"),
@@ -142,5 +144,52 @@ fn a_key_has_the_shape_of_one() {
     }
     for len in [0, 31] {
         assert_eq!(check(sm2(len)), Err(Error::ProfileInvalid), "{len}");
+    }
+}
+
+fn test_profile(afl: &[u8], records: &[(u8, u8)]) -> CardProfile {
+    let mut profile = profile(Some(oda(afl, records, sm2(32))));
+    profile.keys.clear();
+    profile.contact = Some(Contact {
+        udk: Key128::new([1; 16]),
+        mac: Key128::new([2; 16]),
+        encryption: Key128::new([3; 16]),
+        pin: CardPin::from_ascii(b"1234").unwrap(),
+        pin_tries: 3,
+        arpc: ArpcMethod::One,
+    });
+    profile
+}
+
+#[test]
+fn a_test_profile_is_no_phone_card() {
+    let good = || test_profile(&AFL[..8], &RECORDS);
+    assert_eq!(good().check(), Ok(()));
+    // A record of the transaction's own is a tap's.
+    assert_eq!(test_profile(&AFL, &RECORDS).check(), Err(Error::ProfileInvalid));
+    type Change = (&'static str, fn(&mut CardProfile));
+    let changes: [Change; 6] = [
+        ("a key for taps", |profile| {
+            let udk = Key128::new([0x44; 16]);
+            assert!(profile.keys.push(ChannelKey { channel: Channel::Nfc, udk }).is_ok());
+        }),
+        ("no offline data authentication", |profile| profile.oda = None),
+        ("no tries", |profile| profile.contact.as_mut().unwrap().pin_tries = 0),
+        ("sixteen tries", |profile| profile.contact.as_mut().unwrap().pin_tries = 16),
+        ("an EMV answer in a PBOC suite", |profile| {
+            profile.contact.as_mut().unwrap().arpc = ArpcMethod::Two;
+        }),
+        ("neither phone nor contact", |profile| profile.contact = None),
+    ];
+    for (what, change) in changes {
+        let mut broken = good();
+        change(&mut broken);
+        assert_eq!(broken.check(), Err(Error::ProfileInvalid), "{what}");
+    }
+    for suite in [Suite::Emv3Des, Suite::EmvAes] {
+        let mut emv = good();
+        emv.suite = suite;
+        emv.contact.as_mut().unwrap().arpc = ArpcMethod::Two;
+        assert_eq!(emv.check(), Ok(()));
     }
 }

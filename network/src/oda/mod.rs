@@ -12,6 +12,15 @@ use tapvault_proto::{
 
 /// Application usage control, tag 9F07: goods and services, at home and abroad, no cash.
 const USAGE: [u8; 2] = [0x3C, 0x00];
+/// Application usage control of a contact card: whatever a terminal under test wants.
+const ANY_USAGE: [u8; 2] = [0xFF, 0x00];
+/// Issuer country code, tag 5F28: China.
+const COUNTRY: [u8; 2] = [0x01, 0x56];
+/// Application version, tag 9F08: the one that terminals of the lab have.
+const APPLICATION_VERSION: [u8; 2] = [0x00, 0x8C];
+/// Issuer action codes: online whatever the terminal found; declined where it cannot go online; nothing is denied at once.
+const ISSUER_ACTIONS: [(u16, &[u8]); 3] =
+    [(0x9F0D, &[0xFC, 0xF8, 0xFC, 0xF8, 0xF0]), (0x9F0E, &[0; 5]), (0x9F0F, &[0xFC, 0xF8, 0xFC, 0xF8, 0xF0])];
 /// Static data authentication tag list, tag 9F4A: the application interchange profile is signed as well.
 const SIGNS_AIP: u8 = 0x82;
 
@@ -43,6 +52,17 @@ impl Certified {
     }
 }
 
+/// What a contact card has beside the rest in the record that the issuer signs. It has no record of a transaction's own.
+#[derive(Clone, Copy, Debug)]
+pub struct ContactData<'a> {
+    /// Sequence number, BCD.
+    pub psn: u8,
+    /// Track 2 equivalent data.
+    pub track2: &'a [u8],
+    /// More data objects.
+    pub objects: &'a [(u16, &'a [u8])],
+}
+
 /// The card that is certified.
 #[derive(Clone, Copy, Debug)]
 pub struct Card<'a> {
@@ -56,6 +76,8 @@ pub struct Card<'a> {
     pub key_version: u8,
     /// Payment account reference, 29 letters and digits.
     pub par: &'a str,
+    /// Of a contact card.
+    pub contact: Option<ContactData<'a>>,
 }
 
 impl Card<'_> {
@@ -72,12 +94,25 @@ impl Card<'_> {
 
     /// The record that the issuer signs, without its template.
     fn signed_record(&self) -> Vec<u8> {
-        objects(&[
-            (0x5F24, &expiration_date(self.expiry)),
-            (0x9F07, &USAGE),
+        let usage = if self.contact.is_some() { ANY_USAGE } else { USAGE };
+        let common = [
+            (0x5F24, &expiration_date(self.expiry)[..]),
+            (0x9F07, &usage),
             (0x9F24, self.par.as_bytes()),
             (0x9F4A, &[SIGNS_AIP]),
-        ])
+        ];
+        let contact = self.contact.map(|contact| {
+            let number = self.packed(self.token.len().div_ceil(2));
+            let own: [(u16, &[u8]); 5] = [
+                (0x5A, &number),
+                (0x5F34, &[contact.psn]),
+                (0x57, contact.track2),
+                (0x5F28, &COUNTRY),
+                (0x9F08, &APPLICATION_VERSION),
+            ];
+            [objects(&own), objects(&ISSUER_ACTIONS), objects(contact.objects)].concat()
+        });
+        [objects(&common), contact.unwrap_or_default()].concat()
     }
 
     /// Everything static under the issuer's signature: the record, and the application interchange profile.
@@ -140,12 +175,13 @@ fn with_sm2(bank: LabBank, card: &Card<'_>) -> Option<Oda> {
     )
 }
 
-/// Files: 1 has the signed record, 2 the certificates, 3 the transaction's own record.
+/// Files: 1 has the signed record, 2 the certificates, 3 the transaction's own record where there is one.
 fn oda(certificates: &[Vec<u8>], card: &Card<'_>, key: OdaKey) -> Option<Oda> {
     let last = u8::try_from(certificates.len()).ok()?;
     let mut records = heapless_records(1, &[card.signed_record()])?;
     records.extend(heapless_records(2, certificates)?);
-    let afl = [1 << 3, 1, 1, 1, 2 << 3, 1, last, 0, 3 << 3, 1, 1, 0];
+    let own: &[u8] = if card.contact.is_some() { &[] } else { &[3 << 3, 1, 1, 0] };
+    let afl = [&[1 << 3, 1, 1, 1, 2 << 3, 1, last, 0], own].concat();
     Some(Oda { afl: afl.into_iter().collect(), records: records.into_iter().collect(), key })
 }
 

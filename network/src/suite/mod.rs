@@ -2,6 +2,7 @@
 //! other implementations of the ciphers, so that one checks the other; both are held against vectors and
 //! programs of others (`tests/suites.rs`, `tools/oracles`).
 
+mod script;
 mod tdes;
 
 use aes::{
@@ -14,6 +15,7 @@ use std::fmt;
 use tapvault_proto::profile::{Key128, Suite};
 use zeroize::Zeroizing;
 
+pub use script::{arpc_with_status, script_key, script_mac, script_pin};
 pub use tdes::retail_mac;
 
 /// How a card's key comes from the issuer's 3DES master key; other suites have one way.

@@ -70,6 +70,7 @@ pub fn encrypt(key: &Key128, block: u64) -> [u8; 8] {
     block.into()
 }
 
-fn pair(under: &Key128, left: u64, right: u64) -> Key128 {
+/// `3DES(under)[left] ‖ 3DES(under)[right]`.
+pub fn pair(under: &Key128, left: u64, right: u64) -> Key128 {
     key([left, right].into_iter().flat_map(|block| encrypt(under, block)))
 }

@@ -1,4 +1,4 @@
-//! Short APDUs of ISO/IEC 7816-4 and the status words a contactless payment card gives.
+//! Short APDUs of ISO/IEC 7816-4 and the status words a payment card gives.
 
 use heapless::Vec;
 
@@ -27,16 +27,26 @@ macro_rules! status_words {
 status_words! {
     /// Done.
     Ok = 0x9000;
+    /// The application is blocked; its file control information comes with this.
+    Deactivated = 0x6283;
+    /// Authentication failed.
+    AuthenticationFailed = 0x6300;
     /// Wrong length.
     WrongLength = 0x6700;
     /// Logical channel not supported.
     ChannelNotSupported = 0x6881;
+    /// The card PIN is blocked.
+    PinBlocked = 0x6984;
     /// Conditions of use not satisfied.
     ConditionsNotSatisfied = 0x6985;
     /// Command not allowed: the holder is to be verified on the phone first.
     VerificationNeeded = 0x6986;
+    /// Wrong MAC of a script.
+    WrongMac = 0x6988;
     /// Wrong data.
     WrongData = 0x6A80;
+    /// Function not supported: the card is blocked.
+    NotSupported = 0x6A81;
     /// File or application not found.
     NotFound = 0x6A82;
     /// Record not found.
@@ -61,11 +71,23 @@ impl Response {
     /// `data` with 9000; more than 256 bytes become 6F00.
     #[must_use]
     pub fn ok(data: &[u8]) -> Self {
+        Self::with(data, StatusWord::Ok)
+    }
+
+    /// `data` with a status word; more than 256 bytes become 6F00.
+    #[must_use]
+    pub fn with(data: &[u8], status: StatusWord) -> Self {
         let mut bytes = Vec::new();
         if data.len() > 256 || bytes.extend_from_slice(data).is_err() {
             return StatusWord::NoDiagnosis.into();
         }
-        Self::finish(bytes, StatusWord::Ok)
+        Self::finish(bytes, status as u16)
+    }
+
+    /// 63Cx: a wrong card PIN, and the tries that are left, 15 at most.
+    #[must_use]
+    pub fn tries_left(tries: u8) -> Self {
+        Self::finish(Vec::new(), 0x63C0 | u16::from(tries.min(15)))
     }
 
     /// A response as received from a card.
@@ -101,16 +123,16 @@ impl Response {
         self.0.last_chunk::<2>().map_or(0, |bytes| u16::from_be_bytes(*bytes))
     }
 
-    fn finish(mut bytes: Vec<u8, MAX_RESPONSE>, status: StatusWord) -> Self {
+    fn finish(mut bytes: Vec<u8, MAX_RESPONSE>, status: u16) -> Self {
         // 256 bytes of data at most leave room for two more.
-        let _ = bytes.extend_from_slice(&(status as u16).to_be_bytes());
+        let _ = bytes.extend_from_slice(&status.to_be_bytes());
         Self(bytes)
     }
 }
 
 impl From<StatusWord> for Response {
     fn from(status: StatusWord) -> Self {
-        Self::finish(Vec::new(), status)
+        Self::finish(Vec::new(), status as u16)
     }
 }
 

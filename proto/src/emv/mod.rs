@@ -1,9 +1,11 @@
-//! The card's outer language: BER-TLV, APDUs and the contactless application flow.
+//! The card's outer language: BER-TLV, APDUs, the contactless application's flow and that of the contact test profile.
 
 pub mod apdu;
 pub mod application;
+pub mod contact;
 pub mod gpo;
 pub mod qr;
+pub mod results;
 pub mod tlv;
 
 /// UnionPay debit (RID A000000333).

@@ -13,9 +13,9 @@ use tapvault_proto::{
 };
 
 /// Preferred language, tag 5F2D.
-const LANGUAGE: &[u8] = b"zh";
+pub const LANGUAGE: &[u8] = b"zh";
 /// Issuer code table index, tag 9F11: ISO/IEC 8859-1.
-const CODE_TABLE: [u8; 1] = [1];
+pub const CODE_TABLE: [u8; 1] = [1];
 /// Application usage control, tag 9F07: goods and services, at home and abroad, no cash.
 const USAGE: [u8; 2] = [0x3C, 0x00];
 
@@ -59,14 +59,22 @@ pub fn static_answers(profile: &CardProfile, name: Bytes<16>) -> Result<StaticAn
     })
 }
 
-fn fci<const N: usize>(name: &[u8], proprietary: &[u8]) -> Result<Bytes<N>, Error> {
+/// File control information of what has this name.
+///
+/// # Errors
+/// [`Error::Internal`] when it does not fit.
+pub fn fci<const N: usize>(name: &[u8], proprietary: &[u8]) -> Result<Bytes<N>, Error> {
     let mut template = Bytes::<192>::new();
     push(&mut template, 0x84, name)?;
     push(&mut template, 0xA5, proprietary)?;
     wrap(0x6F, &template)
 }
 
-fn wrap<const N: usize>(tag: u16, value: &[u8]) -> Result<Bytes<N>, Error> {
+/// A data object.
+///
+/// # Errors
+/// [`Error::Internal`] when it does not fit.
+pub fn wrap<const N: usize>(tag: u16, value: &[u8]) -> Result<Bytes<N>, Error> {
     let mut out = Bytes::new();
     push(&mut out, tag, value)?;
     Ok(out)

@@ -12,7 +12,9 @@ extern crate std;
 
 mod answers;
 mod clock;
+mod contact;
 mod engine;
+pub mod issuer;
 mod keys;
 mod life;
 mod nfc;
@@ -28,6 +30,7 @@ mod transaction;
 
 use answers::static_answers;
 use clock::Clock;
+use contact::Reader;
 use engine::Permit;
 use heapless::{String, Vec};
 use keys::{Asker, Keys};
@@ -40,7 +43,8 @@ use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::{Approval, TakeApprovalRequest},
     card::{
-        CardEntry, CardService, CardState, ChallengeReply, ChallengeRequest, InstallReply, InstallRequest,
+        CardEntry, CardService, CardState, ChallengeReply, ChallengeRequest, ContactCommandReply,
+        ContactCommandRequest, ContactResetReply, ContactResetRequest, InstallReply, InstallRequest,
         ListReply, ListRequest, LogReply, LogRequest, NfcOffRequest, NfcOnRequest, NfcStateReply,
         NfcStateRequest, PreparedReply, QrPayloadReply, QrPayloadRequest, QrPrepareRequest, RemoveReply,
         RemoveRequest, ResumeReply, ResumeRequest, SetTimeReply, ShowReply, ShowRequest,
@@ -83,6 +87,7 @@ pub struct Card {
     armed: Option<Armed>,
     code: Option<Prepared<()>>,
     order: Option<Prepared<Ready>>,
+    reader: Option<Reader>,
     keys: Keys,
     clock: Clock,
     nfc: Nfc,
@@ -103,6 +108,7 @@ impl<T: Tee> TrustedApp<T> for Card {
 
     fn close(&mut self, tee: &mut T, session: u32) {
         self.keys.close_session(session);
+        self.reader.take_if(|reader| reader.session == session);
         self.gate.close(&mut PeerSupervisor(tee), session);
     }
 
@@ -156,7 +162,7 @@ impl<T: Tee> Call<'_, T> {
         NfcStateReply { left_ms, taps }
     }
 
-    /// Moves a card's token on in its life; a verification was for the card as it was.
+    /// Moves a card's token on in its life; a verification, or a transaction, was for the card as it was.
     fn live(&mut self, card: CardId, life: Life) -> Result<CardState, Error> {
         self.app.store(self.tee)?.live(self.tee, card, life)?;
         self.disarm(card);
@@ -181,9 +187,10 @@ impl<T: Tee> Call<'_, T> {
         Ok((Prepared { card, deadline, what }, PreparedReply { approved_ms }))
     }
 
-    /// Forgets what was verified and approved for a card as it was.
+    /// Forgets what was verified, approved and begun for a card as it was.
     fn disarm(&mut self, card: CardId) {
         self.app.armed.take_if(|armed| armed.card == card);
+        self.app.reader.take_if(|reader| reader.card == card);
         Prepared::forget(&mut self.app.code, card);
         Prepared::forget(&mut self.app.order, card);
     }
@@ -380,6 +387,23 @@ impl<T: Tee> CardService for Call<'_, T> {
         let ready = Prepared::take(&mut self.app.order, request.card, now)?;
         let (permit, time) = self.permit(request.card, ready.channel)?;
         ready.pay(self.store()?.card_mut(request.card)?, permit, time)
+    }
+
+    fn contact_reset(&mut self, request: ContactResetRequest) -> Result<ContactResetReply, Error> {
+        let Self { app, tee, session } = self;
+        let store = Store::loaded(&mut app.store, *tee)?;
+        app.reader = Some(Reader::reset(store, *session, request.card)?);
+        Ok(ContactResetReply {})
+    }
+
+    fn contact_command(&mut self, request: ContactCommandRequest) -> Result<ContactCommandReply, Error> {
+        let Self { app, tee, session } = self;
+        let Card { store, reader, clock, .. } = &mut **app;
+        // Another session's reader is none of this one's.
+        let reader = reader.as_mut().filter(|reader| reader.session == *session).ok_or(Error::Busy)?;
+        let store = Store::loaded(store, *tee)?;
+        let response = reader.transmit(*tee, store, clock, &request.command)?;
+        Ok(ContactCommandReply { response: response.into_bytes() })
     }
 
     fn open_key(&mut self, call: Forwarded<OpenKey>) -> Result<OpenKeyReply, Error> {

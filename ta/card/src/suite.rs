@@ -61,7 +61,7 @@ fn covered(cvn: Cvn, terminal: &PdolData, card: &CardData) -> Bytes<MAX_DATA> {
 }
 
 /// The session key of one transaction counter.
-fn session_key(suite: Suite, udk: &Key128, atc: u16) -> Zeroizing<[u8; 16]> {
+pub(crate) fn session_key(suite: Suite, udk: &Key128, atc: u16) -> Zeroizing<[u8; 16]> {
     let ([high, low], [not_high, not_low]) = (atc.to_be_bytes(), (!atc).to_be_bytes());
     let mut key = Zeroizing::new(match suite {
         Suite::Pboc3Des | Suite::PbocSm4 => {
@@ -82,7 +82,7 @@ fn session_key(suite: Suite, udk: &Key128, atc: u16) -> Zeroizing<[u8; 16]> {
 }
 
 /// The suite's MAC, its left 8 bytes.
-fn mac(suite: Suite, key: &[u8; 16], data: &[u8]) -> [u8; 8] {
+pub(crate) fn mac(suite: Suite, key: &[u8; 16], data: &[u8]) -> [u8; 8] {
     match suite {
         Suite::Pboc3Des | Suite::Emv3Des => retail_mac(key, data),
         Suite::EmvAes => {

@@ -12,6 +12,15 @@ use tapvault_proto::{
 /// # Errors
 /// [`Error::TokenNotActive`], [`Error::NoTime`], [`Error::TokenDomain`].
 pub fn permits(card: &Card, channel: Channel, time: Option<u64>) -> Result<(), Error> {
+    permits_use(card, time)?;
+    card.profile.udk(channel).map(|_| ()).ok_or(Error::TokenDomain)
+}
+
+/// Whether it may be used at all now, a test profile as well.
+///
+/// # Errors
+/// As [`permits`].
+pub fn permits_use(card: &Card, time: Option<u64>) -> Result<(), Error> {
     if card.life.state != TokenState::Active || card.life.suspended {
         return Err(Error::TokenNotActive);
     }
@@ -19,7 +28,7 @@ pub fn permits(card: &Card, channel: Channel, time: Option<u64>) -> Result<(), E
     let in_time = domain.valid_until == Domain::UNLIMITED
         || time.map(|time| time <= domain.valid_until).ok_or(Error::NoTime)?;
     let in_number = domain.payments == u16::MAX || card.used() < domain.payments;
-    if in_time && in_number && card.profile.udk(channel).is_some() { Ok(()) } else { Err(Error::TokenDomain) }
+    if in_time && in_number { Ok(()) } else { Err(Error::TokenDomain) }
 }
 
 /// Whether it may pay this much, in minor units of `currency`.

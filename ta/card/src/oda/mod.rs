@@ -34,12 +34,20 @@ pub fn sign(
 ) -> Result<Bytes<MAX_MODULUS>, Error> {
     let parts: [&[u8]; 4] = [&terminal.unpredictable, &terminal.amount, &terminal.currency, &authentication];
     let signed: Bytes<19> = parts.iter().copied().flatten().copied().collect();
+    sign_data(key, atc, &signed)
+}
+
+/// As [`sign`], over what the terminal sent: dynamic data authentication at a contact terminal. 19 bytes at most.
+///
+/// # Errors
+/// As [`sign`].
+pub fn sign_data(key: &OdaKey, atc: u16, signed: &[u8]) -> Result<Bytes<MAX_MODULUS>, Error> {
     match key {
         OdaKey::Rsa(key) => {
             let key = rsa::Key::new(key)?;
-            key.private(&recoverable(key.modulus_len(), atc, &signed)?)
+            key.private(&recoverable(key.modulus_len(), atc, signed)?)
         }
-        OdaKey::Sm2(key) => sm2_signed(key, atc, &signed),
+        OdaKey::Sm2(key) => sm2_signed(key, atc, signed),
     }
 }
 

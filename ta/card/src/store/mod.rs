@@ -1,10 +1,12 @@
 //! The cards in storage and in memory: one object per place, all of a card in it.
 
+mod contact;
 mod old;
 mod state;
 
 use alloc::boxed::Box;
 
+pub use contact::ContactState;
 pub use state::Life;
 use state::{DAMAGED, Log, Payments, Stored, USE_AT, Use};
 use tapvault_proto::{
@@ -29,6 +31,8 @@ pub struct Card {
     used: u16,
     /// Where its token is in its life; [`Store::live`] changes it.
     pub life: Life,
+    /// What a test profile remembers; [`Store::remember`] changes it.
+    pub contact: Option<ContactState>,
     /// The last payments, oldest first.
     pub log: Payments,
     /// Whether storage has not all of them.
@@ -67,7 +71,7 @@ impl Card {
     fn create<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16) -> Result<(), Error> {
         let mut bytes = Zeroizing::new([0; Stored::MAX]);
         let whole = (self.id, self.provider, &self.profile);
-        let used = Use { reserved, life: self.life, log: &self.log };
+        let used = Use { reserved, life: self.life, contact: self.contact.as_ref(), log: &self.log };
         let len = state::encode(bytes.as_mut_slice(), used, whole)?;
         tee.create(&name(index), bytes.get(..len).ok_or(Error::Internal)?)?;
         self.newest = true;
@@ -79,8 +83,8 @@ impl Card {
         let mut object = tee.open(&name(index))?;
         let before = core::mem::replace(&mut self.life, life);
         let saved = if self.newest {
-            let used = Use { reserved, life, log: &self.log }.to_bytes();
-            used.and_then(|used| Ok(tee.write(&mut object, USE_AT, &used)?))
+            let used = Use { reserved, life, contact: self.contact.as_ref(), log: &self.log }.to_bytes();
+            used.and_then(|used| Ok(tee.write(&mut object, USE_AT, used.as_slice())?))
         } else {
             drop(object);
             self.create(tee, index, reserved)
@@ -180,7 +184,9 @@ impl Store {
     /// # Errors
     /// [`Error::UnknownCard`].
     pub fn name_in_field(&self, id: CardId) -> Result<Bytes<16>, Error> {
+        // A test profile is never in a phone's field, and takes no name there.
         let held = |(slot, place): (u8, &Place)| match place {
+            Place::Held(card) if card.profile.contact.is_some() => None,
             Place::Held(card) => Some((slot, card.id, card.profile.product)),
             Place::Empty | Place::Damaged => None,
         };
@@ -219,9 +225,20 @@ impl Store {
             }
             _ => Payments::new(),
         };
+        let contact = profile.contact.as_ref().map(ContactState::new);
         let (reserved, used, unsaved, newest) = (0, 0, false, true);
-        let mut card =
-            Box::new(Card { id: card, provider, profile, reserved, used, life, log, unsaved, newest });
+        let mut card = Box::new(Card {
+            id: card,
+            provider,
+            profile,
+            reserved,
+            used,
+            life,
+            contact,
+            log,
+            unsaved,
+            newest,
+        });
         card.create(tee, index, reserved)?;
         *place = Place::Held(card);
         Ok(())
@@ -282,6 +299,28 @@ impl Store {
         held.find(|(_, card)| card.id == id).ok_or(Error::UnknownCard)
     }
 
+    /// Has a test profile remember something: stored when this returns, and not at all when it fails.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`]; [`Error::TokenDomain`] for a phone's card; storage's.
+    pub fn remember<T: Tee>(
+        &mut self,
+        tee: &mut T,
+        id: CardId,
+        change: impl FnOnce(&mut ContactState),
+    ) -> Result<(), Error> {
+        let (index, card) = self.held_mut(id)?;
+        let before = card.contact.clone().ok_or(Error::TokenDomain)?;
+        if let Some(contact) = &mut card.contact {
+            change(contact);
+        }
+        let saved = card.save(tee, index, card.reserved, card.life);
+        if saved.is_err() {
+            card.contact = Some(before);
+        }
+        saved
+    }
+
     /// Makes sure that at least one counter is reserved, and that every payment is stored: one change of storage, when
     /// there is anything to change.
     ///
@@ -305,8 +344,9 @@ impl Store {
 
 fn held(stored: Stored) -> Box<Card> {
     let newest = stored.is_newest();
-    let Stored { reserved, life, card: id, provider, profile, log: Log(log), .. } = stored;
-    Box::new(Card { id, provider, profile, reserved, used: reserved, life, log, unsaved: false, newest })
+    let Stored { reserved, life, card: id, provider, profile, contact, log: Log(log), .. } = stored;
+    let (contact, used, unsaved) = (contact.0, reserved, false);
+    Box::new(Card { id, provider, profile, reserved, used, life, contact, log, unsaved, newest })
 }
 
 fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {

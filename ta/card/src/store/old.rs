@@ -1,6 +1,9 @@
 //! Formats of a stored card that are no longer written. Nothing here changes but what it becomes.
 
-use super::state::{Life, Log, Stored};
+use super::{
+    contact::StoredContact,
+    state::{Life, Log, Stored},
+};
 use heapless::Vec;
 use tapvault_proto::{
     Error,
@@ -245,11 +248,13 @@ fn newest(old: StoredV2) -> Result<Stored, Error> {
             domain: Domain::unlimited(),
         },
         oda: profile.oda,
+        contact: None,
         last_four: profile.last_four,
         art: profile.art,
         issuer: profile.issuer,
     };
     // Counters begin at 1: a zero is a place that was never used.
     let log = Log(log.0.into_iter().filter(|entry| entry.atc != 0).map(EntryV2::newest).collect());
-    Ok(Stored { format, reserved, life: Life::new(true), log, card, provider, profile })
+    let contact = StoredContact(None);
+    Ok(Stored { format, reserved, life: Life::new(true), contact, log, card, provider, profile })
 }

@@ -1,7 +1,10 @@
 //! The newest format of a stored card: the one that is written. Every older one (`old.rs`) is read, for good: an
 //! upgraded trusted app finds the cards it had (`golden/`).
 
-use super::old;
+use super::{
+    contact::{self, ContactState, StoredContact},
+    old,
+};
 use heapless::Vec;
 use tapvault_proto::{
     Error,
@@ -11,13 +14,14 @@ use tapvault_proto::{
     token::{TokenAction, TokenState},
     wire::{Reader, Wire, Writer, decode_exact},
 };
+use zeroize::Zeroizing;
 
 /// The format that is written.
 const FORMAT: u8 = 3;
 /// In place of a format: the card that was here is damaged. OP-TEE deletes an altered object when it is
 /// opened; the mark remembers what was found.
 pub const DAMAGED: u8 = 0xFF;
-/// Where counter, life and log lie in an object of the newest format, one behind the other: what is overwritten, in
+/// Where counter, life, contact state and log lie in an object of the newest format, one behind the other: what is overwritten, in
 /// one go.
 pub const USE_AT: u32 = 1;
 
@@ -47,7 +51,7 @@ impl Wire for Log {
 }
 
 /// Their length.
-pub const USE_LEN: usize = <u16 as Wire>::MAX + Life::MAX + Log::MAX;
+pub const USE_LEN: usize = <u16 as Wire>::MAX + Life::MAX + StoredContact::MAX + Log::MAX;
 
 tapvault_proto::message! {
     /// Where a card's token is in its life.
@@ -73,12 +77,14 @@ impl Life {
 }
 
 /// What is overwritten while a card is used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Use<'a> {
     /// Highest application transaction counter that may have left.
     pub reserved: u16,
     /// Where the token is in its life.
     pub life: Life,
+    /// What a test profile remembers.
+    pub contact: Option<&'a ContactState>,
     /// The last payments.
     pub log: &'a Payments,
 }
@@ -87,6 +93,7 @@ impl Use<'_> {
     fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
         self.reserved.encode(out)?;
         self.life.encode(out)?;
+        contact::encode(self.contact, out)?;
         encode_log(self.log, out)
     }
 
@@ -94,9 +101,9 @@ impl Use<'_> {
     ///
     /// # Errors
     /// [`Error::Internal`] never: the length is a constant.
-    pub fn to_bytes(self) -> Result<[u8; USE_LEN], Error> {
-        let mut bytes = [0; USE_LEN];
-        self.encode(&mut Writer::new(&mut bytes))?;
+    pub fn to_bytes(self) -> Result<Zeroizing<[u8; USE_LEN]>, Error> {
+        let mut bytes = Zeroizing::new([0; USE_LEN]);
+        self.encode(&mut Writer::new(bytes.as_mut_slice()))?;
         Ok(bytes)
     }
 }
@@ -111,6 +118,8 @@ tapvault_proto::message! {
         reserved: u16,
         /// Where the token is in its life.
         life: Life,
+        /// What a test profile remembers.
+        contact: StoredContact,
         /// The last payments.
         log: Log,
         /// The card.
@@ -158,7 +167,10 @@ impl Stored {
             FORMAT => decode_exact(bytes),
             _ => return None,
         };
-        stored.ok().filter(|stored| stored.profile.check().is_ok())
+        // A test profile without its state, or a state without one, is none.
+        stored.ok().filter(|stored| {
+            stored.profile.check().is_ok() && stored.contact.0.is_some() == stored.profile.contact.is_some()
+        })
     }
 }
 
@@ -191,10 +203,11 @@ mod tests {
             assert_eq!(stored.life.state, TokenState::Active);
             let mut bytes = [0; Stored::MAX];
             let whole = (stored.card, stored.provider, &stored.profile);
-            let used = Use { reserved: stored.reserved, life: stored.life, log: &stored.log.0 };
+            let used =
+                Use { reserved: stored.reserved, life: stored.life, contact: None, log: &stored.log.0 };
             let len = encode(&mut bytes, used, whole).unwrap();
             let at = USE_AT as usize;
-            assert_eq!(bytes[at..at + USE_LEN], used.to_bytes().unwrap());
+            assert_eq!(bytes[at..at + USE_LEN], *used.to_bytes().unwrap());
             let again = Stored::read(&bytes[..len]).unwrap();
             assert!(again.is_newest());
             assert_eq!(
