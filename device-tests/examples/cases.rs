@@ -23,7 +23,9 @@ fn main() -> io::Result<()> {
                     "imk": hex::encode(case.imk), "pan": case.pan, "psn": format!("{:02x}", case.psn),
                     "atc": format!("{:04x}", case.atc), "covered": hex::encode(&case.covered),
                     "udk": hex::encode(case.udk), "ac": hex::encode(case.ac), "arc": hex::encode(case.arc),
-                    "arpc": hex::encode(case.arpc),
+                    "arpc": hex::encode(case.arpc), "status": hex::encode(&case.status),
+                    "arpc_with_status": hex::encode(case.arpc_with_status), "pin": case.pins.0,
+                    "current": case.pins.1, "script": hex::encode(&case.script),
                 })
             )?;
         }

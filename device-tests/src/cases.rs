@@ -1,12 +1,16 @@
 //! Random transactions in every suite, made by the card's and the issuer's code, for others to recompute.
 
 use crate::random::Random;
-use tapvault_card::suite::{CardData, cryptogram};
+use tapvault_card::{
+    issuer::{self, Answered},
+    suite::{CardData, cryptogram},
+};
 use tapvault_network::{
     request::{AuthorisationRequest, CardAnswer},
     suite::{self, Derivation},
 };
 use tapvault_proto::{
+    contact::CardPin,
     emv::gpo::{PDOL_DATA_LEN, PdolData},
     profile::{Cvn, Key128, Suite},
 };
@@ -38,6 +42,14 @@ pub struct Case {
     pub arc: [u8; 2],
     /// The issuer's answer, method 1.
     pub arpc: [u8; 8],
+    /// A card status update and up to 8 bytes more.
+    pub status: Vec<u8>,
+    /// The issuer's answer, method 2, by the card's code.
+    pub arpc_with_status: [u8; 4],
+    /// A new card PIN, and the present one where it is needed.
+    pub pins: (String, Option<String>),
+    /// The script that changes it, of the card's key, with its MAC by the card's code: 25 bytes.
+    pub script: Vec<u8>,
 }
 
 /// Every path there is: 3DES suites with both derivations, the others with theirs; both versions.
@@ -54,7 +66,7 @@ pub fn paths() -> Vec<(Suite, Cvn, Derivation)> {
 /// A case on a path.
 ///
 /// # Panics
-/// When the issuer's code finds no key for a number of digits.
+/// When the issuer's code finds no key for a number of digits, or the card's code and the issuer's differ.
 #[must_use]
 pub fn case(random: &mut Random, (suite, cvn, derivation): (Suite, Cvn, Derivation)) -> Case {
     let imk = [(); 16].map(|()| random.byte());
@@ -79,5 +91,44 @@ pub fn case(random: &mut Random, (suite, cvn, derivation): (Suite, Cvn, Derivati
     };
     let covered = AuthorisationRequest::new(&terminal, answer).covered(cvn, cvr);
     let arpc = suite::arpc(suite, &udk, atc, &ac, arc);
-    Case { suite, cvn, derivation, imk, pan, psn, atc, covered, udk: *udk.expose(), ac, arc, arpc }
+    let to = Answered { atc, cryptogram: ac };
+    assert_eq!(issuer::answer(suite, &udk, to, arc), arpc);
+    let status: Vec<u8> = (0..4 + random.index(9)).map(|_| random.byte()).collect();
+    let arpc_with_status = issuer::answer_with_status(suite, &udk, to, &status);
+    assert_eq!(suite::arpc_with_status(suite, &udk, atc, &ac, &status), arpc_with_status);
+
+    let mut pin = || {
+        let digits = 4 + random.index(9);
+        (0..digits).map(|_| char::from(b'0' + random.byte() % 10)).collect::<String>()
+    };
+    let (new, current) = (pin(), pin());
+    let current = random.one_in(2).then_some(current);
+    let pin = suite::script_pin(suite, &udk, (atc, &ac), &new, current.as_deref()).expect("digits");
+    let block = |pin: &str| CardPin::from_ascii(pin.as_bytes()).expect("digits");
+    let received = issuer::script_pin(suite, &udk, to, pin, current.as_deref().map(block).as_ref());
+    assert_eq!(received.expect("a PIN").expose(), block(&new).expose());
+    let header = [0x84, 0x24, 0x00, if current.is_some() { 1 } else { 2 }];
+    let mac = issuer::script_mac(suite, &udk, to, header, &pin);
+    let script = [&header[..], &[20], &pin, &mac].concat();
+
+    let udk = *udk.expose();
+    let pins = (new, current);
+    Case {
+        suite,
+        cvn,
+        derivation,
+        imk,
+        pan,
+        psn,
+        atc,
+        covered,
+        udk,
+        ac,
+        arc,
+        arpc,
+        status,
+        arpc_with_status,
+        pins,
+        script,
+    }
 }

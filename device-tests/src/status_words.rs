@@ -1,10 +1,13 @@
-//! The table of status words in `docs/card.md`, row by row, against a card.
+//! The tables of status words in `docs/card.md`, row by row, against a card and a contact test profile.
 
 use crate::{
-    Outcome, ensure,
+    Outcome,
+    contact::{self, Generated},
+    ensure,
     lab::{self, say},
 };
-use tapvault::{Transport, Wallet};
+use tapvault::{Channel, ContactCard, Transport, Wallet};
+use tapvault_network::contact::{Script, TestCard};
 use tapvault_proto::{
     emv::{AID_UNIONPAY_DEBIT, apdu::Command, gpo::PDOL_DATA_LEN},
     id::CardId,
@@ -13,7 +16,7 @@ use tapvault_proto::{
 const DOCUMENT: &str = include_str!("../../docs/card.md");
 
 /// A row: what came before, the command, the status word.
-type Row = (&'static str, Vec<u8>, u16);
+type Row<C> = (&'static str, C, u16);
 
 /// GET PROCESSING OPTIONS of 1.00 CNY with these terminal transaction qualifiers.
 fn gpo(ttq: &str) -> Outcome<Vec<u8>> {
@@ -38,15 +41,16 @@ fn command(text: &str) -> Outcome<Vec<u8>> {
     Ok(command)
 }
 
-fn rows() -> Outcome<Vec<Row>> {
-    let (_, table) = DOCUMENT.split_once("| before | command | answer | |").ok_or("no table")?;
+/// The rows of the table under this head, the commands by `parse`.
+fn rows<C>(head: &str, parse: impl Fn(&'static str) -> Outcome<C>) -> Outcome<Vec<Row<C>>> {
+    let (_, table) = DOCUMENT.split_once(head).ok_or("no table")?;
     let lines = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     lines
         .map(|line| {
             let mut cells = line.trim_matches('|').split('|').map(str::trim);
             let mut cell = || cells.next().ok_or_else(|| format!("short: {line}"));
             let (before, text, answer) = (cell()?, cell()?, cell()?);
-            let command = command(text.trim_matches('`')).map_err(|error| format!("{line}: {error}"))?;
+            let command = parse(text.trim_matches('`')).map_err(|error| format!("{line}: {error}"))?;
             Ok((before, command, u16::from_str_radix(answer, 16).map_err(say)?))
         })
         .collect()
@@ -57,7 +61,7 @@ fn rows() -> Outcome<Vec<Row>> {
 /// # Errors
 /// The first row that is not so.
 pub fn walk<T: Transport>(wallet: &mut Wallet<T>, card: CardId) -> Outcome<()> {
-    let rows = rows()?;
+    let rows = rows("| before | command | answer | |", command)?;
     ensure(rows.len() > 50, || format!("only {} rows", rows.len()))?;
     for (before, command, expected) in rows {
         let mut tap = wallet.prepare_tap(card, false).map_err(say)?;
@@ -79,6 +83,89 @@ pub fn walk<T: Transport>(wallet: &mut Wallet<T>, card: CardId) -> Outcome<()> {
         ensure(status == 0x9000 || response.data().is_empty(), || {
             format!("{command:02X?}: refused with data")
         })?;
+    }
+    Ok(())
+}
+
+/// A contact command of the table, for the test profile and what it gave in this transaction.
+fn contact_command(text: &str, test: &TestCard, asked: Option<&Generated>) -> Outcome<Vec<u8>> {
+    let called = text.strip_suffix(')').and_then(|text| text.split_once('('));
+    let Some((name, argument)) = called.filter(|(name, _)| !name.is_empty()) else { return command(text) };
+    let argument_byte = || u8::from_str_radix(argument, 16).map_err(say);
+    let data = contact::terminal_data(100, [0; 5], [1, 2, 3, 4]);
+    let online = || asked.ok_or("no cryptogram yet");
+    match name {
+        "VERIFY" => Ok(contact::verify(argument)),
+        "GAC1" => Ok(contact::command(0x80, 0xAE, argument_byte()?, 0, &data)),
+        "GAC2" => Ok(contact::command(0x80, 0xAE, argument_byte()?, 0, &[b"00", &data[..]].concat())),
+        "ANSWER" => {
+            let asked = online()?;
+            let arc = argument.as_bytes().try_into().map_err(say)?;
+            Ok(contact::command(0x00, 0x82, 0, 0, &test.answer(asked.atc, &asked.cryptogram, arc)))
+        }
+        "SCRIPT" => {
+            let script = match argument {
+                "application block" => Script::ApplicationBlock,
+                "application unblock" => Script::ApplicationUnblock,
+                "PIN unblock" => Script::PinUnblock,
+                "PIN change" => Script::PinChange { new: test.rules.pin.clone(), current: None },
+                other => return Err(format!("no script {other}")),
+            };
+            let asked = online()?;
+            test.script(asked.atc, &asked.cryptogram, &script).map_err(say)
+        }
+        other => Err(format!("nothing is called {other}")),
+    }
+}
+
+/// What a contact terminal did before: the commands of every stage up to this.
+const STAGES: [(&str, &[&str]); 7] = [
+    ("idle", &[]),
+    ("environment", &["00A404000E315041592E5359532E444446303100"]),
+    ("selected", &["00A4040008A00000033301010100"]),
+    ("begun", &["00A4040008A00000033301010100", "80A8000002830000"]),
+    ("asked", &["00A4040008A00000033301010100", "80A8000002830000", "GAC1(80)"]),
+    ("answered", &["00A4040008A00000033301010100", "80A8000002830000", "GAC1(80)", "ANSWER(00)"]),
+    ("ended", &["00A4040008A00000033301010100", "80A8000002830000", "GAC1(80)", "ANSWER(00)", "GAC2(40)"]),
+];
+
+fn send<C: Channel>(
+    card: &mut ContactCard<'_, C>,
+    test: &TestCard,
+    text: &str,
+    asked: &mut Option<Generated>,
+) -> Outcome<u16> {
+    let response = card.transmit(&contact_command(text, test, asked.as_ref())?);
+    if text.starts_with("GAC1") && response.status() == 0x9000 {
+        *asked = Some(Generated::of(&response)?);
+    }
+    ensure(matches!(response.status(), 0x9000 | 0x6283) || response.data().is_empty(), || {
+        format!("{text}: refused with data")
+    })?;
+    Ok(response.status())
+}
+
+/// Walks the table of contact commands.
+///
+/// # Errors
+/// The first row that is not so.
+pub fn walk_contact<T: Transport>(wallet: &mut Wallet<T>, id: CardId, test: &TestCard) -> Outcome<()> {
+    let rows = rows("| contact, before | command | answer | |", Ok)?;
+    ensure(rows.len() > 60, || format!("only {} rows", rows.len()))?;
+    let mut card = wallet.insert_card(id).map_err(say)?;
+    for (before, text, expected) in rows {
+        card.reset().map_err(say)?;
+        let mut asked = None;
+        let stage = STAGES.iter().find(|(name, _)| *name == before);
+        let (_, commands) = stage.ok_or_else(|| format!("nothing is called {before}"))?;
+        for command in *commands {
+            let status = send(&mut card, test, command, &mut asked)?;
+            ensure(matches!(status, 0x9000 | 0x6283), || {
+                format!("before {before}: {command}: {status:04X}")
+            })?;
+        }
+        let status = send(&mut card, test, text, &mut asked)?;
+        ensure(status == expected, || format!("{before}, {text}: {status:04X}, not {expected:04X}"))?;
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use super::{NEEDS_PIN, approved, prepared, refused, status};
 use crate::{
-    Outcome, ensure,
+    Outcome, contact, ensure,
     lab::{self, Field, Lab, PIN, say},
     oda::{Read, WANTS_ODA},
     status_words,
 };
 use tapvault::{ClientError, Transport, Wallet};
 use tapvault_network::{
+    contact::ContactRules,
     issuer::{Decision, Reason},
     kind::CardKind,
     oda::{OdaKind, rsa, sm2},
@@ -148,8 +149,12 @@ pub fn a_terminal_authenticates_cards_offline<T: Transport>(wallet: &dyn Fn() ->
 
 pub fn the_status_words_are_those_of_the_table<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
     let wallet = &mut wallet();
-    let (_, card) = prepared(wallet)?;
-    status_words::walk(wallet, card)
+    let (lab, card) = prepared(wallet)?;
+    status_words::walk(wallet, card)?;
+    let mut test = contact::test_card(&lab, ContactRules::default());
+    let id = contact::provision(&lab, wallet, &mut test)?;
+    status_words::walk_contact(wallet, id, &test)?;
+    wallet.remove_card(id).map_err(say)
 }
 
 pub fn sixteen_cards_with_keys_fit_and_pay<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {

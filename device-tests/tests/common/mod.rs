@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+pub mod contact;
+pub mod contact_model;
+
 use std::rc::Rc;
 use tapvault::{Transport, Wallet, sim::Sim, transport::call};
 use tapvault_device_tests::trustlets::{anything, bank::Bank};
