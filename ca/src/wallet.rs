@@ -4,9 +4,13 @@ use crate::{ClientError, ContactCard, PinPad, Tap, Transport, pad::Prompt, trans
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{self, CardEntry, CardState, LogEntry, NfcStateReply},
+    device::{
+        ChallengeReply, ChallengeRequest, DeviceCertificate, DeviceKeyReply, DeviceKeyRequest, Sealing,
+    },
     document::{self, CardDisplay, MAX_PACKAGE},
     emv::application::MAX_IN_FIELD,
     id::{Address, CardId, ProviderId},
+    limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     pin::{self, EnrolmentTicket, EntryReply, Pin, PinStateReply, Transfer, Verdict},
     service::{Request, Service},
     token::{TimeStatement, TokenCommand},
@@ -59,12 +63,36 @@ impl<T: Transport> Wallet<T> {
         }
     }
 
-    /// Draws the challenge a bank needs to seal a package; it replaces an earlier one.
+    /// The device's public keys, for the factory to certify.
     ///
     /// # Errors
     /// The call's.
-    pub fn card_challenge(&mut self) -> Result<card::ChallengeReply, ClientError> {
-        self.call(&card::ChallengeRequest {})
+    pub fn device_key(&mut self) -> Result<DeviceKeyReply, ClientError> {
+        self.call(&DeviceKeyRequest {})
+    }
+
+    /// Brings the factory's certificate, once in the life of a device.
+    ///
+    /// # Errors
+    /// [`Error::DeviceCertificateInvalid`], or the call's.
+    pub fn certify_device(&mut self, certificate: &DeviceCertificate) -> Result<(), ClientError> {
+        self.call(certificate).map(|_| ())
+    }
+
+    /// Draws the challenge a bank needs to seal a package with HPKE; it replaces an earlier one.
+    ///
+    /// # Errors
+    /// [`Error::DeviceNotCertified`], or the call's.
+    pub fn card_challenge(&mut self) -> Result<ChallengeReply, ClientError> {
+        self.card_challenge_for(Sealing::Hpke)
+    }
+
+    /// Draws the challenge a bank needs to seal a package in the way that is named; it replaces an earlier one.
+    ///
+    /// # Errors
+    /// [`Error::DeviceNotCertified`], or the call's.
+    pub fn card_challenge_for(&mut self, sealing: Sealing) -> Result<ChallengeReply, ClientError> {
+        self.call(&ChallengeRequest { sealing })
     }
 
     /// Installs a sealed package, JSON of at most [`MAX_PACKAGE`] bytes.
@@ -166,6 +194,23 @@ impl<T: Transport> Wallet<T> {
     /// The call's.
     pub fn nfc_off(&mut self) -> Result<NfcStateReply, ClientError> {
         self.call(&card::NfcOffRequest {})
+    }
+
+    /// Brings a card a batch of limited-use keys, made for a fresh [`Wallet::card_challenge`].
+    ///
+    /// # Errors
+    /// The card trusted app's refusal; the card is then as it was.
+    pub fn replenish(&mut self, batch: &ReplenishRequest) -> Result<KeysLeft, ClientError> {
+        self.call(batch)
+    }
+
+    /// How many limited-use keys a card has left: look after each payment, and fetch a batch when
+    /// [`KeysLeft::is_low`].
+    ///
+    /// # Errors
+    /// The call's; [`Error::NotLimitedUse`] for a card that needs no batches.
+    pub fn keys_left(&mut self, card: CardId) -> Result<KeysLeft, ClientError> {
+        self.call(&KeysLeftRequest { card })
     }
 
     /// Takes a card out of the phone, keys and all; only its bank can put it back.

@@ -3,7 +3,7 @@
 use crate::random::Random;
 use tapvault_card::{
     issuer::{self, Answered},
-    suite::{CardData, cryptogram},
+    suite::{CardData, cryptogram, session_key},
 };
 use tapvault_network::{
     request::{AuthorisationRequest, CardAnswer},
@@ -79,7 +79,8 @@ pub fn case(random: &mut Random, (suite, cvn, derivation): (Suite, Cvn, Derivati
     let arc = *random.of(&[b"00", b"05", b"51"]);
 
     let udk = suite::udk(suite, derivation, &Key128::new(imk), &pan, psn).expect("digits");
-    let ac = cryptogram(suite, cvn, &udk, &terminal, &CardData { aip, atc, cvr });
+    let key = session_key(suite, &udk, atc);
+    let ac = cryptogram(suite, cvn, &key, &terminal, &CardData { aip, atc, cvr });
     let answer = CardAnswer {
         aip,
         atc: atc.to_be_bytes(),

@@ -1,6 +1,9 @@
 //! Contact test profiles of the lab's bank A, and what a contact terminal sends them.
 
-use crate::{Outcome, ensure, lab::Lab, lab::say};
+use crate::{
+    Outcome, ensure,
+    lab::{Lab, challenge, say},
+};
 use tapvault::{Channel, ContactCard, Transport, Wallet};
 use tapvault_network::{
     contact::{ContactRules, TestCard},
@@ -53,11 +56,10 @@ pub fn provision<T: Transport>(lab: &Lab, wallet: &mut Wallet<T>, test: &mut Tes
 /// # Errors
 /// Anybody's.
 pub fn issue<T: Transport>(lab: &Lab, wallet: &mut Wallet<T>, test: &TestCard) -> Outcome<CardId> {
-    let challenge = wallet.card_challenge().map_err(say)?;
+    let challenge = challenge(wallet)?;
     let profile = test.profile().map_err(say)?;
     let card = test.order.card;
-    let sealed =
-        lab.provider.seal(card, &challenge.challenge, &challenge.recipient, &profile).map_err(say)?;
+    let sealed = lab.provider.seal(card, &challenge, &profile).map_err(say)?;
     wallet.add_card(sealed.as_bytes()).map_err(say)
 }
 

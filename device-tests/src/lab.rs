@@ -5,8 +5,10 @@ use std::io;
 use tapvault::{Channel, PinPad, Tap, Transport, Wallet, pad::Prompt, wallet::Purpose};
 use tapvault_network::{
     bank::Provider,
+    device::Factory,
     frame::CardLink,
     issuer::{Decision, Issuer},
+    keyblock::Version,
     kind::CardKind,
     lab::LabBank,
     registry::{CNY, HolderRules, Order, TokenRules, draw_card_id},
@@ -14,7 +16,8 @@ use tapvault_network::{
     terminal::Payment,
 };
 use tapvault_proto::{
-    card::{ATC_RANGE, CardState, ChallengeReply},
+    card::{ATC_RANGE, CardState},
+    device::ChallengeReply,
     emv::{
         AID_UNIONPAY_DEBIT, PPSE,
         apdu::{Command, Response},
@@ -22,6 +25,7 @@ use tapvault_proto::{
         tlv::find,
     },
     id::{CardId, ProviderId},
+    limited::ReplenishRequest,
     pin::{
         BeginChangeRequest, BeginVerifyRequest, FinishRequest, Pin, PinState, SubmitInsecureRequest,
         TicketPurpose,
@@ -123,6 +127,27 @@ pub fn prepare<T: Transport>(
     wallet.prepare_tap(card, verified).map_err(say)
 }
 
+/// What the factory does to a device once: certifies its keys.
+///
+/// # Errors
+/// The client's.
+pub fn certify<T: Transport>(wallet: &mut Wallet<T>) -> Outcome<()> {
+    let keys = wallet.device_key().map_err(say)?;
+    if keys.certified {
+        return Ok(());
+    }
+    wallet.certify_device(&Factory::lab().certify(&keys)).map_err(say)
+}
+
+/// A challenge of a certified device.
+///
+/// # Errors
+/// The client's.
+pub fn challenge<T: Transport>(wallet: &mut Wallet<T>) -> Outcome<ChallengeReply> {
+    certify(wallet)?;
+    wallet.card_challenge().map_err(say)
+}
+
 /// The lab's bank A with its issuer.
 pub struct Lab {
     /// Decides on payments.
@@ -135,6 +160,10 @@ pub struct Lab {
     pub holder: HolderRules,
     /// Where their tokens may be used.
     pub rules: TokenRules,
+    /// In what key blocks the keys of its cards come, if in any.
+    pub key_blocks: Option<Version>,
+    /// The token of the next new card; drawn without one.
+    pub token: Option<String>,
 }
 
 impl Lab {
@@ -150,6 +179,8 @@ impl Lab {
             kind: CardKind::default(),
             holder: HolderRules::default(),
             rules: TokenRules::default(),
+            key_blocks: None,
+            token: None,
         })
     }
 
@@ -179,7 +210,7 @@ impl Lab {
         let order = Order {
             bank: self.provider.bank(),
             card,
-            token: None,
+            token: self.token.take(),
             last_four: *b"4321",
             expiry: "3012".into(),
             kind: self.kind,
@@ -187,8 +218,11 @@ impl Lab {
             rules: self.rules.clone(),
         };
         let profile = self.issuer.issue(&order).map_err(say)?;
-        let ChallengeReply { challenge, recipient } = challenge;
-        let package = self.provider.seal(card, challenge, recipient, &profile).map_err(say)?;
+        let package = match self.key_blocks {
+            None => self.provider.seal(card, challenge, &profile),
+            Some(version) => self.provider.seal_key_blocks(card, challenge, &profile, version),
+        };
+        let package = package.map_err(say)?;
         Ok((package, profile))
     }
 
@@ -207,7 +241,7 @@ impl Lab {
     /// # Errors
     /// Anybody's.
     pub fn issue<T: Transport>(&mut self, wallet: &mut Wallet<T>, card: CardId) -> Outcome<()> {
-        let challenge = wallet.card_challenge().map_err(say)?;
+        let challenge = challenge(wallet)?;
         let package = self.package(card, &challenge)?;
         wallet.add_card(package.as_bytes()).map(|_| ()).map_err(say)
     }
@@ -219,6 +253,22 @@ impl Lab {
     pub fn set_time<T: Transport>(&self, wallet: &mut Wallet<T>) -> Outcome<()> {
         let nonce = wallet.time_nonce().map_err(say)?;
         wallet.set_time(self.provider.time(nonce, TIME)).map_err(say)
+    }
+
+    /// The next batch of a card's limited-use keys, sealed for a fresh challenge of the wallet's phone.
+    ///
+    /// # Errors
+    /// Anybody's.
+    pub fn key_batch<T: Transport>(
+        &mut self,
+        wallet: &mut Wallet<T>,
+        card: CardId,
+        count: u16,
+        valid_until: u64,
+    ) -> Outcome<ReplenishRequest> {
+        let challenge = challenge(wallet)?;
+        let batch = self.issuer.key_batch(card, count, valid_until).map_err(say)?;
+        self.provider.seal_batch(card, &challenge, &batch).map_err(say)
     }
 
     /// Sets the wallet PIN whatever was there.

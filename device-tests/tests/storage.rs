@@ -289,14 +289,14 @@ fn a_recorded_ticket_does_not_work_on_a_wiped_store() {
 fn a_recorded_package_does_not_open_on_a_wiped_store() {
     let phone = Phone::new();
     let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
-    let challenge = wallet.card_challenge().unwrap();
+    let challenge = lab::challenge(&mut wallet).unwrap();
     let package = lab.package(CardId([5; 16]), &challenge).unwrap();
     wallet.add_card(package.as_bytes()).unwrap();
     phone.device.borrow_mut().objects.retain(|(app, _), _| *app != Service::Card.uuid());
     phone.restart();
     let mut wallet = phone.wallet();
     assert_eq!(refusal(wallet.add_card(package.as_bytes())), Some(Error::NoChallenge));
-    wallet.card_challenge().unwrap();
+    lab::challenge(&mut wallet).unwrap();
     assert_eq!(refusal(wallet.add_card(package.as_bytes())), Some(Error::WrongChallenge));
     assert_eq!(wallet.cards().unwrap(), []);
 }

@@ -3,10 +3,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use tapvault_proto::{
-    Error, approval, card,
-    document::{PackageHeader, SealedPackage},
+    Error, approval, card, device,
+    document::{self, PackageHeader, SealedPackage},
     emv::{apdu::Command, qr::Code},
-    id,
+    id, limited,
     online::{self, PaymentRequest},
     pin, profile, service, supervisor,
     trustlet::{self, Forwarded, clock, element, keys, log, network, random, store},
@@ -57,7 +57,9 @@ macro_rules! messages {
 }
 
 messages! {
-    card::{CardState, StatusRequest, StatusReply, ChallengeRequest, ChallengeReply, InstallRequest, InstallReply, ListRequest, CardEntry, ListReply, ShowRequest, ShowReply, StaticAnswersRequest, LogEntry, LogRequest, LogReply, RemoveRequest, RemoveReply, TapPrepareRequest, TapPrepareReply, TapGpoRequest, TapGpoReply, QrPrepareRequest, PreparedReply, QrPayloadRequest, QrPayloadReply},
+    card::{CardState, StatusRequest, StatusReply},
+    device::{ChallengeRequest, ChallengeReply},
+    card::{InstallRequest, InstallReply, ListRequest, CardEntry, ListReply, ShowRequest, ShowReply, StaticAnswersRequest, LogEntry, LogRequest, LogReply, RemoveRequest, RemoveReply, TapPrepareRequest, TapPrepareReply, TapGpoRequest, TapGpoReply, QrPrepareRequest, PreparedReply, QrPayloadRequest, QrPayloadReply},
     approval::{Approval, BeginApprovalRequest, TakeApprovalRequest, TakeApprovalReply},
     online::{Role, PayeeCertificate, Order, PaymentData, OnlinePrepareRequest, OnlinePayRequest, OnlinePayReply},
     pin::{TicketPurpose, PinState, Verdict, VerificationMethod, ProviderCertificate, EnrolmentTicket, StatusRequest, StatusReply, PinStateRequest, PinStateReply, ChallengeRequest, ChallengeReply, BeginSetRequest, BeginVerifyRequest, Transfer, BeginConfirmRequest, TakeConfirmation, TakeConfirmationReply, BeginChangeRequest, EntryReply, SubmitInsecureRequest, SubmitReply, FinishRequest, FinishReply, TakeVerificationRequest, TakeVerificationReply, Pin},
@@ -74,6 +76,9 @@ messages! {
     id::{Address, CardId, Party, ProviderId, TrustletName, Uuid},
     service::{Rights, Service},
     trustlet::{Owner},
+    device::{DeviceCertificate, DeviceKeyRequest, DeviceKeyReply, CertifyReply},
+    document::{KeyBlock},
+    limited::{KeyBatch, LimitedUse, LimitedUseKey, ReplenishRequest, KeysLeftRequest, KeysLeft},
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -82,7 +87,7 @@ fuzz_target!(|bytes: &[u8]| {
     match ROUNDS.get(usize::from(*choice)) {
         Some(round) => round(message),
         None => {
-            document(message);
+            package(message);
             request(message);
         }
     }
@@ -98,7 +103,7 @@ fn request(json: &[u8]) {
 }
 
 /// A card's package is read as JSON, written, and read again as the same.
-fn document(json: &[u8]) {
+fn package(json: &[u8]) {
     let _ = Command::parse(json);
     let Ok(package) = SealedPackage::parse(json) else { return };
     let written = package.to_json().expect("bounded by its type");

@@ -12,7 +12,7 @@ use tapvault_proto::{
     Error,
     contact::{ArpcMethod, CardPin, Contact},
     emv::contact::{CDOL1, CDOL2, DDOL},
-    profile::{CardProfile, Key128},
+    profile::{CardKeys, CardProfile, Key128},
 };
 
 /// Application interchange profile: dynamic data authentication, holder verification, terminal risk management, issuer
@@ -94,7 +94,7 @@ impl TestCard {
         let oda = oda::make(self.order.kind.oda, self.order.bank, &card);
         profile.oda = oda.map_err(|oda::NoKey| IssueError::NoRandomness)?;
         profile.aip = AIP;
-        profile.keys.clear();
+        profile.keys = CardKeys::Udk([].into_iter().collect());
         profile.label = bytes(b"Contact Test")?;
         profile.contact = Some(Contact {
             udk: self.key(ContactKey::Cryptogram),

@@ -68,6 +68,8 @@ reasons! {
     WrongKeyVersion, "05", "the card's keys are not the ones issued last; install the last package";
     /// The cryptogram is not this card's over these data.
     WrongCryptogram, "05", "the cryptogram does not fit: altered data or a forged card";
+    /// The card has limited-use keys, and none was given out for this counter.
+    KeyNotGiven, "05", "no limited-use key was given out for this counter: a key that was taken elsewhere";
     /// The counter was approved before, or is of a tap and not above the highest one, or is too old to be known.
     ReplayedAtc, "94", "the transaction counter was used or passed before: a replay, or a copied card";
     /// A code is older than its life, or from the future.
@@ -235,6 +237,9 @@ impl Issuer {
         let holder_verified = holder_verified(iad.cvr)?;
         let (arpc, atc) = verify(card, &iad, request)?;
         // Below here the request is the card's own; a replay is told from a forgery.
+        if card.limited_use.as_ref().is_some_and(|limited| atc > limited.given) {
+            return Err(Reason::KeyNotGiven);
+        }
         if !card.is_unused(atc, request.channel) {
             return Err(Reason::ReplayedAtc);
         }

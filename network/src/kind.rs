@@ -3,6 +3,7 @@
 use crate::{oda::OdaKind, suite::Derivation};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use tapvault_proto::{
+    device::Sealing,
     profile::{Cvn, Product, Suite},
     token::Channel,
 };
@@ -47,6 +48,10 @@ impl Named for Channel {
         &[(Self::Nfc, "nfc"), (Self::Qr, "qr"), (Self::InApp, "in-app"), (Self::Wallet, "wallet")];
 }
 
+impl Named for Sealing {
+    const NAMES: &'static [(Self, &'static str)] = &[(Self::Hpke, "hpke"), (Self::Sm2, "sm2")];
+}
+
 impl Named for Product {
     const NAMES: &'static [(Self, &'static str)] =
         &[(Self::Debit, "debit"), (Self::Credit, "credit"), (Self::QuasiCredit, "quasi-credit")];
@@ -75,6 +80,23 @@ pub fn write<T: Named, S: Serializer>(choice: &T, serializer: S) -> Result<S::Ok
 /// The deserializer's; a name that there is not.
 pub fn read<'de, T: Named, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::by_name(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// Writes choices by their names.
+///
+/// # Errors
+/// The serializer's.
+pub fn write_all<T: Named, S: Serializer>(choices: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(choices.iter().map(|choice| choice.name()))
+}
+
+/// Reads choices by their names.
+///
+/// # Errors
+/// The deserializer's; a name that there is not.
+pub fn read_all<'de, T: Named, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    names.iter().map(|name| T::by_name(name).map_err(D::Error::custom)).collect()
 }
 
 /// The kind of a card.

@@ -122,6 +122,12 @@ pub fn trust_root() -> SigningKey {
     key("tapvault lab trust root")
 }
 
+/// The key behind the factory root built into the card trusted app.
+#[must_use]
+pub fn factory_root() -> SigningKey {
+    key("tapvault lab factory root")
+}
+
 /// The key that signs policies.
 #[must_use]
 pub fn platform_key() -> SigningKey {

@@ -4,6 +4,9 @@
 //! * [`frame`]: how terminal and card reach each other, the protocol of vsmartcard's `vpcd`.
 //! * [`issuer`]: says yes or no to a payment; [`registry`] issues cards, [`state`] keeps both on disk,
 //!   [`request`] is what a terminal asks, [`suite`] the cryptograms, [`kind`] the cards there are.
+//! * [`device`]: the factory that certifies devices, and how a bank checks them.
+//! * [`keyblock`]: TR-31 key blocks; [`sm2_seal`]: the domestic way to seal.
+//! * [`limited`]: batches of limited-use keys.
 //! * [`code`] takes a code that a holder shows to the issuer; [`online`] signs payment requests and opens the answers.
 //! * [`contact`]: the contact test profile, made and answered for.
 //! * [`oda`]: certificates and keys of offline data authentication.
@@ -18,15 +21,19 @@ pub mod amount;
 pub mod bank;
 pub mod code;
 pub mod contact;
+pub mod device;
 pub mod element;
 pub mod frame;
 pub mod issuer;
+pub mod keyblock;
 pub mod kind;
 pub mod lab;
+pub mod limited;
 pub mod oda;
 pub mod online;
 pub mod registry;
 pub mod request;
+pub mod sm2_seal;
 pub mod state;
 pub mod suite;
 pub mod terminal;

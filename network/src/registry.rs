@@ -7,7 +7,7 @@ use crate::{
     lab::LabBank,
     oda,
     request::track2_of,
-    state::{CardRecord, CardStatus, StateError},
+    state::{CardRecord, CardStatus, Given, StateError},
     suite,
 };
 use sha2::{Digest, Sha256};
@@ -15,7 +15,8 @@ use std::fmt;
 use tapvault_proto::{
     Error,
     id::CardId,
-    profile::{CardProfile, Product, VerificationStatus},
+    limited::LimitedUse,
+    profile::{CardKeys, CardProfile, Product, VerificationStatus},
     token::{Channel, ChannelKey, Domain, PAR_LEN, REQUESTOR_LEN, Token, TokenAction, TokenCommand},
     wire::Bytes,
 };
@@ -62,11 +63,13 @@ pub struct TokenRules {
     pub domain: Domain,
     /// Whether it can pay at once, or waits for the token service's command.
     pub active: bool,
+    /// With how many limited-use keys left the wallet fetches more; `None` puts unique derived keys into the phone.
+    pub limited_use: Option<u8>,
 }
 
 impl Default for TokenRules {
     fn default() -> Self {
-        Self { channels: Channel::ALL.to_vec(), domain: Domain::unlimited(), active: true }
+        Self { channels: Channel::ALL.to_vec(), domain: Domain::unlimited(), active: true, limited_use: None }
     }
 }
 
@@ -160,6 +163,10 @@ impl Issuer {
             return Err(IssueError::TokenTaken);
         }
         let profile = lab_profile(order, &token, key_version)?;
+        let channels = match &profile.keys {
+            CardKeys::Udk(_) => None,
+            CardKeys::LimitedUse(rules) => Some(rules.channels.to_vec()),
+        };
         let record = CardRecord {
             card: order.card.0,
             provider: order.bank,
@@ -175,6 +182,7 @@ impl Issuer {
             status: CardStatus::Active,
             commands: 0,
             kind: order.kind,
+            limited_use: channels.map(|channels| Given { channels, given: 0 }),
         };
         let mut cards = self.cards.clone();
         match known.and_then(|at| cards.get_mut(at)) {
@@ -243,13 +251,17 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
         return Err(IssueError::Digits);
     }
     let track2 = track2_of(token, expiry).ok_or(IssueError::Digits)?;
-    let mut keys = Vec::new();
-    for channel in Channel::ALL.into_iter().filter(|channel| order.rules.channels.contains(channel)) {
+    let channels = Channel::ALL.into_iter().filter(|channel| order.rules.channels.contains(channel));
+    let udk = |channel| {
         let master = bank.issuer_master_key(key_version, channel);
-        let udk = suite::udk(kind.suite, kind.derivation, &master, token, PSN);
-        let key = ChannelKey { channel, udk: udk.map_err(|_| IssueError::Digits)? };
-        keys.push(key);
-    }
+        suite::udk(kind.suite, kind.derivation, &master, token, PSN)
+            .map(|udk| ChannelKey { channel, udk })
+            .map_err(|_| IssueError::Digits)
+    };
+    let keys = match order.rules.limited_use {
+        None => CardKeys::Udk(channels.map(udk).collect::<Result<_, _>>()?),
+        Some(threshold) => CardKeys::LimitedUse(LimitedUse { channels: channels.collect(), threshold }),
+    };
     let par = par(bank, order.card);
     let card = oda::Card {
         token,
@@ -284,7 +296,7 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
         signature_allowed: holder.signature,
         verification_from: holder.pin_from,
         verification_status: VerificationStatus::NotAllowed,
-        keys: keys.into_iter().collect(),
+        keys,
         token: Token {
             par: bytes(par.as_bytes())?,
             requestor: REQUESTOR,

@@ -1,7 +1,10 @@
 //! The issuer's memory: a JSON file, replaced as a whole, so that a power cut leaves the old or the new
 //! state and nothing between.
 
-use crate::{kind::CardKind, lab::LabBank};
+use crate::{
+    kind::{CardKind, read_all, write_all},
+    lab::LabBank,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -64,6 +67,20 @@ pub struct CardRecord {
     /// What kind of card it is.
     #[serde(default)]
     pub kind: CardKind,
+    /// What was given out of its limited-use keys; `None` for a card that derives its session keys itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited_use: Option<Given>,
+}
+
+/// What was given out of a card's limited-use keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    /// The channels that the card may use, in order.
+    #[serde(serialize_with = "write_all", deserialize_with = "read_all")]
+    pub channels: Vec<Channel>,
+    /// Highest counter whose keys were given out under this key version; 0 for none.
+    pub given: u16,
 }
 
 const fn all_used() -> u64 {
@@ -262,6 +279,7 @@ mod tests {
             used_below: u64::MAX,
             highest_tap: None,
             code_limit: None,
+            limited_use: None,
             commands: 0,
             status: CardStatus::Active,
             kind: CardKind::default(),

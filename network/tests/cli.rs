@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{SoftCard, folder, honest};
+use common::{SoftCard, challenge, folder, honest};
 use hpke::{Kem, Serializable, kem::DhP256HkdfSha256};
 use serde_json::Value;
 use std::{
@@ -15,12 +15,16 @@ use std::{
     time::{Duration, Instant},
 };
 use tapvault_network::{
+    device::ChallengeDocument,
     frame::{CardLink, Control, FromReader, read_frame, write_frame},
     kind::CardKind,
     lab::LabBank,
     registry::{HolderRules, Order, TokenRules, lab_profile},
 };
-use tapvault_proto::{document::SealedPackage, id::CardId};
+use tapvault_proto::{
+    device::DeviceCertificate, document::SealedPackage, id::CardId, limited::ReplenishRequest,
+    wire::decode_exact,
+};
 
 const BANK: &str = env!("CARGO_BIN_EXE_tapvault-bank");
 const TERMINAL: &str = env!("CARGO_BIN_EXE_tapvault-terminal");
@@ -48,9 +52,9 @@ fn text(bytes: &[u8]) -> String {
 fn issued(name: &str) -> PathBuf {
     let folder = folder(name);
     let (_, public) = DhP256HkdfSha256::derive_keypair(&[1; 32]);
-    let challenge =
-        serde_json::json!({ "challenge": "09".repeat(32), "recipient": hex::encode(public.to_bytes()) });
-    fs::write(folder.join("challenge.json"), challenge.to_string()).unwrap();
+    let recipient = public.to_bytes().as_slice().try_into().unwrap();
+    let document = ChallengeDocument::from(challenge([9; 32], recipient));
+    fs::write(folder.join("challenge.json"), serde_json::to_string(&document).unwrap()).unwrap();
     let output = bank(
         &folder,
         &[
@@ -224,12 +228,62 @@ fn packages_tickets_and_signatures_come_out_as_documents() {
 }
 
 #[test]
+fn a_device_is_certified_by_the_command_as_by_the_factory() {
+    let folder = folder("device");
+    let certificate = challenge([9; 32], [4; 65]).certificate;
+    let (key, sm2_key) = (hex::encode(certificate.key), hex::encode(certificate.sm2_key));
+    let keys = serde_json::json!({ "key": key, "sm2_key": sm2_key, "certified": false });
+    fs::write(folder.join("device-key.json"), keys.to_string()).unwrap();
+    let output = bank(&folder, &["certify-device", "device-key.json"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let bytes = hex::decode(document["certificate"].as_str().unwrap()).unwrap();
+    assert_eq!(decode_exact::<DeviceCertificate>(&bytes), Ok(certificate));
+    for bad in [keys.to_string().replace(&sm2_key, "04"), keys.to_string().replace("key", "kay")] {
+        fs::write(folder.join("bad.json"), bad).unwrap();
+        let output = bank(&folder, &["certify-device", "bad.json"]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn batches_of_limited_use_keys_are_given_out_by_the_command() {
+    let folder = issued("batches");
+    let card = "c2".repeat(16);
+    let to = ["--state", "bank.json", "--challenge", "challenge.json", "--card", &card];
+    assert!(bank(&folder, &[&["issue", "--limited-use", "4"], &to[..]].concat()).status.success());
+    let keys = |more: &[&str]| bank(&folder, &[&["keys"], &to[..], more].concat());
+    for given in [3, 6] {
+        let output = keys(&["--count", "3"]);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let bytes = hex::decode(document["keys"].as_str().unwrap()).unwrap();
+        assert_eq!(decode_exact::<ReplenishRequest>(&bytes).unwrap().card, CardId([0xC2; 16]));
+        let state: Value = serde_json::from_slice(&fs::read(folder.join("bank.json")).unwrap()).unwrap();
+        assert_eq!(state["cards"][1]["limited_use"]["given"], given);
+        assert_eq!(state["cards"][1]["limited_use"]["channels"][2], "in-app");
+    }
+    // Refused: nothing is given out.
+    let before = fs::read(folder.join("bank.json")).unwrap();
+    assert_eq!(keys(&["--count", "17"]).status.code(), Some(1));
+    let forged = fs::read_to_string(folder.join("challenge.json")).unwrap().replace("hpke", "sm2");
+    fs::write(folder.join("challenge.json"), forged).unwrap();
+    assert_eq!(keys(&[]).status.code(), Some(1));
+    assert_eq!(fs::read(folder.join("bank.json")).unwrap(), before);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_bad_challenge_issues_nothing() {
     let folder = issued("bad");
     let before = fs::read(folder.join("bank.json")).unwrap();
+    let good = fs::read_to_string(folder.join("challenge.json")).unwrap();
     for bad in [
         "{}".to_owned(),
         "not json".to_owned(),
+        good.replace(&"09".repeat(32), &"08".repeat(32)),
+        good.replace("hpke", "sm2"),
+        good.replace("hpke", "none"),
+        good.trim_end_matches('}').to_owned(),
         format!("{{\"challenge\":\"{}\"}}", "09".repeat(32)),
         format!("{{\"challenge\":\"{}\",\"recipient\":\"{}\"}}", "09".repeat(32), "04".repeat(65)),
         format!("{{\"challenge\":\"{}\",\"recipient\":\"{}\"}}", "09".repeat(31), "04".repeat(65)),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{CARD, order};
+use common::{CARD, challenge, order};
 use hpke::{
     Deserializable, Kem, OpModeR, Serializable,
     aead::{AeadTag, AesGcm128},
@@ -15,13 +15,16 @@ use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier};
 use sha2::{Digest, Sha256};
 use tapvault_network::{
     bank::{BankError, Provider, tamper},
+    device::{DeviceError, Factory},
     issuer::Issuer,
     lab::{self, LabBank},
     registry::{IssueError, Order},
 };
 use tapvault_proto::{
-    document::{MAX_PACKAGE, Package, SealedPackage},
+    device::{ChallengeReply, DeviceKeyReply, Sealing},
+    document::{Contents, MAX_PACKAGE, Package, SealedPackage},
     id::CardId,
+    limited::KeyBatch,
     pin::{EnrolmentTicket, TicketPurpose},
     profile::CardProfile,
     token::Channel,
@@ -53,7 +56,7 @@ fn authentic(package: &Package) -> bool {
     let root = lab::trust_root().verifying_key().to_sec1_point(false);
     let root = root.as_bytes().try_into().unwrap_or([0; 65]);
     let digest =
-        Sha256::new().chain_update(package.encapsulated).chain_update(&package.ciphertext).finalize();
+        Sha256::new().chain_update(&package.encapsulated).chain_update(&package.ciphertext).finalize();
     verifies(&root, &package.certificate.signed_bytes(), &package.certificate.signature)
         && verifies(
             &package.certificate.key,
@@ -83,18 +86,18 @@ fn a_sealed_profile_opens_to_the_same_bytes() {
     let bank = Provider::lab("A").unwrap();
     let profile = Issuer::in_memory().issue(&order("6299991234567890")).unwrap();
     let (key, public) = recipient(1);
-    let json = bank.seal(CARD, &[9; 32], &public, &profile).unwrap();
+    let json = bank.seal(CARD, &challenge([9; 32], public), &profile).unwrap();
     assert!(json.len() <= MAX_PACKAGE);
     let package = SealedPackage::parse(json.as_bytes()).unwrap();
     assert!(authentic(&package));
     assert_eq!((package.header.card, package.header.challenge), (CARD, [9; 32]));
     assert_eq!(package.header.provider, bank.id());
     let plain = open(&package, &key).unwrap();
-    assert_eq!(plain, encoded(&profile));
-    let opened: CardProfile = decode_exact(&plain).unwrap();
+    let Contents { profile: opened, blocks } = decode_exact(&plain).unwrap();
+    assert_eq!((encoded(&opened), blocks.len()), (encoded(&profile), 0));
     assert_eq!(opened.check(), Ok(()));
     // Sealing draws a new key each time.
-    assert_ne!(json, bank.seal(CARD, &[9; 32], &public, &profile).unwrap());
+    assert_ne!(json, bank.seal(CARD, &challenge([9; 32], public), &profile).unwrap());
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn a_changed_package_neither_verifies_nor_opens() {
     let bank = Provider::lab("A").unwrap();
     let profile = Issuer::in_memory().issue(&order("6299991234567890")).unwrap();
     let (key, public) = recipient(1);
-    let json = bank.seal(CARD, &[9; 32], &public, &profile).unwrap();
+    let json = bank.seal(CARD, &challenge([9; 32], public), &profile).unwrap();
     let good = SealedPackage::parse(json.as_bytes()).unwrap();
 
     let tampered = SealedPackage::parse(tamper(json.as_bytes()).unwrap().as_bytes()).unwrap();
@@ -136,12 +139,51 @@ fn a_point_off_the_curve_or_an_invalid_profile_is_not_sealed_for() {
     let mut off = recipient(1).1;
     off[64] ^= 1;
     for bad in [[0; 65], off] {
-        assert_eq!(bank.seal(CARD, &[9; 32], &bad, &profile), Err(BankError::Recipient));
-        assert_eq!(bank.check_recipient(&bad), Err(BankError::Recipient));
+        let bad = challenge([9; 32], bad);
+        assert_eq!(bank.seal(CARD, &bad, &profile), Err(BankError::Recipient));
+        assert_eq!(bank.check(&bad), Err(BankError::Recipient));
     }
     profile.last_four = *b"43 1";
-    assert!(matches!(bank.seal(CARD, &[9; 32], &recipient(1).1, &profile), Err(BankError::Profile(_))));
+    let good = challenge([9; 32], recipient(1).1);
+    assert!(matches!(bank.seal(CARD, &good, &profile), Err(BankError::Profile(_))));
     assert!(Provider::lab("F").is_err());
+}
+
+#[test]
+fn nothing_is_sealed_for_a_device_that_no_factory_certified() {
+    let bank = Provider::lab("A").unwrap();
+    let profile = Issuer::in_memory().issue(&order("6299991234567890")).unwrap();
+    let batch = KeyBatch { key_version: 1, valid_until: 1, first: 1, keys: [].into_iter().collect() };
+    let good = challenge([9; 32], recipient(1).1);
+    assert!(bank.seal(CARD, &good, &profile).is_ok() && bank.seal_batch(CARD, &good, &batch).is_ok());
+    let mut elsewhere = good;
+    elsewhere.certificate = Factory::new(lab::trust_root()).certify(&DeviceKeyReply {
+        key: good.certificate.key,
+        sm2_key: good.certificate.sm2_key,
+        certified: true,
+    });
+    type Change = fn(&mut ChallengeReply);
+    let changes: [(Change, DeviceError); 8] = [
+        (|reply| reply.certificate.key[9] ^= 1, DeviceError::Certificate),
+        (|reply| reply.certificate.sm2_key[9] ^= 1, DeviceError::Certificate),
+        (|reply| reply.certificate.signature[9] ^= 1, DeviceError::Certificate),
+        (|reply| reply.challenge[9] ^= 1, DeviceError::Signature),
+        (|reply| reply.recipient = recipient(2).1, DeviceError::Signature),
+        (|reply| reply.sealing = Sealing::Sm2, DeviceError::Signature),
+        (|reply| reply.signature[9] ^= 1, DeviceError::Signature),
+        (|reply| reply.signature = [0; 64], DeviceError::Signature),
+    ];
+    let changed = changes.map(|(change, error)| {
+        let mut reply = good;
+        change(&mut reply);
+        (reply, error)
+    });
+    for (reply, error) in changed.into_iter().chain([(elsewhere, DeviceError::Certificate)]) {
+        let expected = BankError::Device(error);
+        assert_eq!(bank.seal(CARD, &reply, &profile), Err(expected));
+        assert_eq!(bank.seal_batch(CARD, &reply, &batch), Err(expected));
+        assert_eq!(bank.check(&reply), Err(expected));
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The card service: provisioning, what a wallet may see, taps.
 
 use crate::{
+    device::{
+        CertifyReply, ChallengeReply, ChallengeRequest, DeviceCertificate, DeviceKeyReply, DeviceKeyRequest,
+    },
     document::MAX_PACKAGE,
     emv::{
         apdu,
@@ -8,6 +11,7 @@ use crate::{
         qr,
     },
     id::{CardId, ProviderId},
+    limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
     token::{Channel, TimeStatement, TokenCommand},
     trustlet::{Forwarded, keys},
@@ -72,21 +76,6 @@ crate::message! {
         cards: u8,
         /// Whether it believes any of the lab's keys, which everybody has: such a build protects nothing.
         lab: bool,
-    }
-}
-crate::message! {
-    /// Draws the challenge for a package; replaces an earlier one.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    ChallengeRequest {}
-}
-crate::message! {
-    /// What the bank needs to seal a package.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    ChallengeReply {
-        /// 32 random bytes, good for one package.
-        challenge: [u8; 32],
-        /// This challenge's own HPKE key, P-256, SEC 1 uncompressed.
-        recipient: [u8; 65],
     }
 }
 crate::message! {
@@ -429,6 +418,14 @@ crate::service! {
         0x010B suspend(SuspendRequest) -> SuspendReply, needs WALLET;
         /// Resumes what the holder suspended.
         0x010C resume(ResumeRequest) -> ResumeReply, needs WALLET;
+        /// Takes a batch of limited-use keys.
+        0x0110 replenish(ReplenishRequest) -> KeysLeft, needs WALLET;
+        /// How many limited-use keys a card has left.
+        0x0111 keys_left(KeysLeftRequest) -> KeysLeft, needs WALLET;
+        /// The device's public keys; made where there are none.
+        0x0112 device_key(DeviceKeyRequest) -> DeviceKeyReply, needs WALLET;
+        /// Stores the factory's certificate of them.
+        0x0113 certify(DeviceCertificate) -> CertifyReply, needs WALLET;
         /// Makes the card ready for taps: all storage access happens here. With a PIN verification it also switches NFC on.
         0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
         /// Answers GET PROCESSING OPTIONS.

@@ -2,31 +2,40 @@
 
 use crate::{
     Error,
+    device::Sealing,
     id::{CardId, ProviderId},
     pin::{ProviderCertificate, concat},
+    profile::CardProfile,
+    token::Channel,
+    wire::Bytes,
 };
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
 /// Longest sealed package in bytes of JSON.
-pub const MAX_PACKAGE: usize = 6144;
+pub const MAX_PACKAGE: usize = 7680;
 /// Longest display document in bytes of JSON.
 pub const MAX_DISPLAY: usize = 384;
 /// Longest encrypted profile in bytes, authentication tag included.
-pub const MAX_CIPHERTEXT: usize = 2560;
+pub const MAX_CIPHERTEXT: usize = 3072;
+/// Length of an encapsulated HPKE key in bytes.
+pub const HPKE_ENCAPSULATED: usize = 65;
+/// Length of an SM4 key of 16 bytes that SM2 encrypted: point, digest, key.
+pub const SM2_ENCAPSULATED: usize = 65 + 32 + 16;
 
 /// Lower-case hexadecimal text of exactly `N / 2` bytes.
 pub type Hex<const N: usize> = String<N>;
 
 /// A card, sealed by its provider for one challenge of one card trusted app.
 ///
-/// HPKE (RFC 9180) in base mode with DHKEM(P-256, HKDF-SHA256), HKDF-SHA256 and AES-128-GCM; `info`
-/// is [`PackageHeader::info`], the associated data is empty. The provider signs
-/// [`PackageHeader::signed_bytes`]. Every text is lower-case hexadecimal.
+/// Format 1 is HPKE (RFC 9180) in base mode with DHKEM(P-256, HKDF-SHA256), HKDF-SHA256 and AES-128-GCM; `info`
+/// is [`PackageHeader::info`], the associated data is empty. Format 2 is SM4-GCM with a zero nonce under a key that SM2
+/// encrypted (GB/T 32918.4, C1 ‖ C3 ‖ C2); [`PackageHeader::info`] is the associated data. The provider signs
+/// [`PackageHeader::signed_bytes`] of either. Every text is lower-case hexadecimal.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct SealedPackage<'a> {
-    /// Document format; 1.
+    /// Document format: the code of a [`Sealing`].
     pub format: u8,
     /// The provider's id, 16 bytes.
     pub provider: &'a str,
@@ -38,9 +47,9 @@ pub struct SealedPackage<'a> {
     pub card: &'a str,
     /// The challenge the package was made for, 32 bytes.
     pub challenge: &'a str,
-    /// The encapsulated HPKE key, 65 bytes.
+    /// The encapsulated key: [`HPKE_ENCAPSULATED`] or [`SM2_ENCAPSULATED`] bytes.
     pub encapsulated: &'a str,
-    /// The encrypted profile, at most [`MAX_CIPHERTEXT`] bytes.
+    /// The encrypted [`Contents`], at most [`MAX_CIPHERTEXT`] bytes.
     pub ciphertext: &'a str,
     /// The provider's signature, 64 bytes.
     pub signature: &'a str,
@@ -53,9 +62,9 @@ pub struct Package {
     pub certificate: ProviderCertificate,
     /// What the seal is bound to.
     pub header: PackageHeader,
-    /// The encapsulated HPKE key.
-    pub encapsulated: [u8; 65],
-    /// The encrypted profile.
+    /// The encapsulated key.
+    pub encapsulated: Bytes<SM2_ENCAPSULATED>,
+    /// The encrypted [`Contents`].
     pub ciphertext: Vec<u8, MAX_CIPHERTEXT>,
     /// The provider's signature.
     pub signature: [u8; 64],
@@ -64,6 +73,8 @@ pub struct Package {
 /// What a sealed package is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackageHeader {
+    /// How it is sealed.
+    pub sealing: Sealing,
     /// The challenge.
     pub challenge: [u8; 32],
     /// The card.
@@ -73,10 +84,14 @@ pub struct PackageHeader {
 }
 
 impl PackageHeader {
-    /// The HPKE `info`: a domain label, challenge, card and provider; 88 bytes.
+    /// What the seal is bound to, HPKE's `info`: a domain label, challenge, card and provider; 88 bytes.
     #[must_use]
     pub fn info(&self) -> [u8; 88] {
-        concat(b"tapvault card package  1", &[&self.challenge, &self.card.0, &self.provider.0])
+        let label = match self.sealing {
+            Sealing::Hpke => b"tapvault card package  1",
+            Sealing::Sm2 => b"tapvault card package  2",
+        };
+        concat(label, &[&self.challenge, &self.card.0, &self.provider.0])
     }
 
     /// What the provider signs: [`Self::info`], the SHA-256 of encapsulated key and ciphertext.
@@ -93,9 +108,15 @@ impl SealedPackage<'_> {
     /// [`Error::PackageMalformed`].
     pub fn parse(json: &[u8]) -> Result<Package, Error> {
         let document: SealedPackage<'_> = from_json(json)?;
-        if document.format != 1 {
-            return Err(Error::PackageMalformed);
-        }
+        let sealing = match document.format {
+            1 => Sealing::Hpke,
+            2 => Sealing::Sm2,
+            _ => return Err(Error::PackageMalformed),
+        };
+        let encapsulated = match sealing {
+            Sealing::Hpke => Bytes::from_iter(unhex::<HPKE_ENCAPSULATED>(document.encapsulated)?),
+            Sealing::Sm2 => Bytes::from_iter(unhex::<SM2_ENCAPSULATED>(document.encapsulated)?),
+        };
         let provider = ProviderId(unhex(document.provider)?);
         let text = document.ciphertext.as_bytes();
         let mut ciphertext = Vec::new();
@@ -108,11 +129,12 @@ impl SealedPackage<'_> {
                 signature: unhex(document.provider_certificate)?,
             },
             header: PackageHeader {
+                sealing,
                 challenge: unhex(document.challenge)?,
                 card: CardId(unhex(document.card)?),
                 provider,
             },
-            encapsulated: unhex(document.encapsulated)?,
+            encapsulated,
             ciphertext,
             signature: unhex(document.signature)?,
         })
@@ -126,16 +148,46 @@ impl Package {
     /// [`Error::Internal`] never for a `Package`: its lengths are bounded by type.
     pub fn to_json(&self) -> Result<Vec<u8, MAX_PACKAGE>, Error> {
         to_json(&SealedPackage {
-            format: 1,
+            format: self.header.sealing as u8,
             provider: &hex::<32>(&self.header.provider.0)?,
             provider_key: &hex::<130>(&self.certificate.key)?,
             provider_certificate: &hex::<128>(&self.certificate.signature)?,
             card: &hex::<32>(&self.header.card.0)?,
             challenge: &hex::<64>(&self.header.challenge)?,
-            encapsulated: &hex::<130>(&self.encapsulated)?,
+            encapsulated: &hex::<{ 2 * SM2_ENCAPSULATED }>(&self.encapsulated)?,
             ciphertext: &hex::<{ 2 * MAX_CIPHERTEXT }>(&self.ciphertext)?,
             signature: &hex::<128>(&self.signature)?,
         })
+    }
+}
+
+/// Longest key block in characters.
+pub const MAX_KEY_BLOCK: usize = 144;
+
+crate::message! {
+    /// A key of the card in a TR-31 key block (ANSI X9.143).
+    KeyBlock {
+        /// The channel that it is for.
+        channel: Channel,
+        /// The block, ASCII: version B or D, usage E0, mode X, the suite's algorithm, no optional blocks. Its protection
+        /// key is exported from the package's HPKE seal ([`KEY_BLOCK_B`], [`KEY_BLOCK_D`]): it goes nowhere, and a block
+        /// opens with its package only.
+        block: Bytes<MAX_KEY_BLOCK>,
+    }
+}
+
+/// HPKE exporter context of the protection key of key blocks of version B: 16 bytes, two-key triple DES.
+pub const KEY_BLOCK_B: &[u8] = b"tapvault key block B   1";
+/// Of those of version D: 32 bytes, AES-256.
+pub const KEY_BLOCK_D: &[u8] = b"tapvault key block D   1";
+
+crate::message! {
+    /// What is sealed in a package.
+    Contents {
+        /// The card. Where its keys come in key blocks, it has none itself.
+        profile: CardProfile,
+        /// Its keys in key blocks, in the order of their channels, or none.
+        blocks: Vec<KeyBlock, 4>,
     }
 }
 

@@ -89,6 +89,14 @@ errors! {
     CardStoreFull = 0x8054_0209, "the card store is full; delete a card first";
     /// The card belongs to another provider.
     WrongProvider = 0x8054_020A, "the card belongs to another provider";
+    /// The factory has not certified this device's keys.
+    DeviceNotCertified = 0x8054_020B, "the device's keys are not certified; the factory does that once: `tapvault card certify`";
+    /// The certificate is for other keys, or not signed by this TA's factory root.
+    DeviceCertificateInvalid = 0x8054_020C, "the certificate is not this device's, or not signed by its factory root";
+    /// A key block is malformed, or does not open under the package's protection key.
+    KeyBlockInvalid = 0x8054_020D, "a key block in the package is malformed, or was made for another package";
+    /// A key block is authentic, and its key for another use, algorithm or length.
+    KeyBlockPurpose = 0x8054_020E, "a key block in the package holds a key that is not for this card's cryptograms";
 
     // 0x8054_03xx: cards and taps.
 
@@ -111,6 +119,16 @@ errors! {
     TokenState = 0x8054_0308, "the token's state does not allow this command";
     /// The NFC switch is off.
     NfcOff = 0x8054_0309, "NFC is off: verify the PIN for a card, then switch it on";
+    /// Every limited-use key is used, or its time is over.
+    KeysUsedUp = 0x8054_0310, "fetch a new batch of limited-use keys from the token service";
+    /// The card holds unique derived keys and takes no limited-use keys.
+    NotLimitedUse = 0x8054_0311, "this card derives its session keys itself and needs no batches";
+    /// A batch's counters are not all above those that the card held or used before.
+    BatchNotNewer = 0x8054_0312, "the batch's counters were there before; fetch a new batch";
+    /// The card has keys left and no room for all of the batch.
+    KeysFull = 0x8054_0313, "the card has limited-use keys enough; fetch a batch when few are left";
+    /// The opened batch is malformed, or for another version of the card's keys or other channels.
+    BatchInvalid = 0x8054_0314, "the batch of limited-use keys does not fit the card";
     /// A payment request is not valid JSON of the expected shape, or breaks a rule of its fields.
     RequestMalformed = 0x8054_0320, "the payment request is malformed; ask the merchant or wallet for it again";
     /// The certificate in a payment request does not chain to the trust root of this TA.
@@ -256,6 +274,10 @@ mod tests {
                 0x8054_0208,
                 0x8054_0209,
                 0x8054_020A,
+                0x8054_020B,
+                0x8054_020C,
+                0x8054_020D,
+                0x8054_020E,
                 0x8054_0301,
                 0x8054_0302,
                 0x8054_0303,
@@ -265,6 +287,11 @@ mod tests {
                 0x8054_0307,
                 0x8054_0308,
                 0x8054_0309,
+                0x8054_0310,
+                0x8054_0311,
+                0x8054_0312,
+                0x8054_0313,
+                0x8054_0314,
                 0x8054_0320,
                 0x8054_0321,
                 0x8054_0322,

@@ -7,6 +7,8 @@
 //!   byte strings, nothing optional in the framing, trailing bytes refused.
 //! * [`error`]: every failure a trusted app can report, with its stable 32-bit code.
 //! * [`emv`]: BER-TLV, APDUs, and the one contactless state machine that client and trusted app share.
+//! * [`device`]: the device's keys, and the challenges that they sign.
+//! * [`limited`]: limited-use keys, in place of keys to derive them from.
 //! * [`token`]: where a token may be used, and the commands that move it through its life.
 //! * [`document`]: JSON documents (sealed card package, what a wallet may display).
 //!
@@ -21,10 +23,12 @@ extern crate std;
 pub mod approval;
 pub mod card;
 pub mod contact;
+pub mod device;
 pub mod document;
 pub mod emv;
 pub mod error;
 pub mod id;
+pub mod limited;
 pub mod online;
 pub mod pin;
 pub mod profile;

@@ -4,6 +4,7 @@ use crate::{
     Error,
     contact::Contact,
     emv::{AID_UNIONPAY_DEBIT, application::Record, gpo},
+    limited::LimitedUse,
     token::{self, Channel, ChannelKey, Token},
     wire::{Bytes, Reader, Wire, Writer},
 };
@@ -263,6 +264,42 @@ impl Oda {
     }
 }
 
+/// What a card's application cryptograms are made with.
+pub enum CardKeys {
+    /// Unique derived keys, one for each channel that the card may use: session keys are derived in the phone.
+    Udk(heapless::Vec<ChannelKey, 4>),
+    /// Limited-use keys: the session keys come in batches, and nothing to derive them from is in the phone.
+    LimitedUse(LimitedUse),
+}
+
+impl Wire for CardKeys {
+    const MAX: usize = 1 + <heapless::Vec<ChannelKey, 4> as Wire>::MAX;
+    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+        match self {
+            Self::Udk(keys) => 1_u8.encode(out).and_then(|()| keys.encode(out)),
+            Self::LimitedUse(rules) => 2_u8.encode(out).and_then(|()| rules.encode(out)),
+        }
+    }
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
+        match u8::decode(input)? {
+            1 => heapless::Vec::decode(input).map(Self::Udk),
+            2 => LimitedUse::decode(input).map(Self::LimitedUse),
+            _ => Err(Error::BadParameters),
+        }
+    }
+}
+
+const _: () = assert!(LimitedUse::MAX < CardKeys::MAX);
+
+impl CardKeys {
+    fn check(&self) -> bool {
+        match self {
+            Self::Udk(keys) => token::check_keys(keys),
+            Self::LimitedUse(rules) => rules.check(),
+        }
+    }
+}
+
 crate::message! {
     /// One card.
     CardProfile {
@@ -298,8 +335,8 @@ crate::message! {
         verification_from: u64,
         /// The answer to a terminal when it wants one and there is none.
         verification_status: VerificationStatus,
-        /// The key of each channel that the card may use; a test profile has none.
-        keys: heapless::Vec<ChannelKey, 4>,
+        /// What its cryptograms are made with, and by that the channels that it may use; a test profile has no keys here.
+        keys: CardKeys,
         /// The token's domain and life.
         token: Token,
         /// Offline data authentication, for terminals that want it of an online payment; a card can go without.
@@ -341,10 +378,10 @@ impl CardProfile {
             && self.expiry().is_some()
             && self.token.check()
             && match &self.contact {
-                None => token::check_keys(&self.keys) && self.oda.as_ref().is_none_or(|oda| oda.check(true)),
+                None => self.keys.check() && self.oda.as_ref().is_none_or(|oda| oda.check(true)),
                 // It pays no way that a phone does, and its records are all the issuer's.
                 Some(contact) => {
-                    self.keys.is_empty()
+                    matches!(&self.keys, CardKeys::Udk(keys) if keys.is_empty())
                         && contact.check(self.suite)
                         && self.oda.as_ref().is_some_and(|oda| oda.check(false))
                 }
@@ -352,10 +389,31 @@ impl CardProfile {
         if holds { Ok(()) } else { Err(Error::ProfileInvalid) }
     }
 
-    /// The key of a channel, if the card may use it.
+    /// The unique derived key of a channel, if the card may use it and holds such keys.
     #[must_use]
     pub fn udk(&self, channel: Channel) -> Option<&Key128> {
-        self.keys.iter().find(|key| key.channel == channel).map(|key| &key.udk)
+        match &self.keys {
+            CardKeys::Udk(keys) => keys.iter().find(|key| key.channel == channel).map(|key| &key.udk),
+            CardKeys::LimitedUse(_) => None,
+        }
+    }
+
+    /// Whether the card may use a channel.
+    #[must_use]
+    pub fn allows(&self, channel: Channel) -> bool {
+        match &self.keys {
+            CardKeys::Udk(_) => self.udk(channel).is_some(),
+            CardKeys::LimitedUse(rules) => rules.channels.contains(&channel),
+        }
+    }
+
+    /// The rules of its limited-use keys, if those are what it has.
+    #[must_use]
+    pub const fn limited_use(&self) -> Option<&LimitedUse> {
+        match &self.keys {
+            CardKeys::Udk(_) => None,
+            CardKeys::LimitedUse(rules) => Some(rules),
+        }
     }
 
     /// Expiry YYMM in BCD out of track 2: the four digits behind the separator `D`, which follows a

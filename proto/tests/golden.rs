@@ -11,18 +11,23 @@ use tapvault_proto::{
     approval::{Approval, BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
     card::{self, ATC_RANGE, CardEntry, CardState},
     contact::{ArpcMethod, CardPin, Contact},
+    device::{self, Sealing},
+    document,
     emv::{
         AID_UNIONPAY_DEBIT,
         application::{Record, StaticAnswers},
     },
     id::{Address, Caller, CardId, Party, ProviderId, TrustletName, Uuid, login},
+    limited::{self, KeyBatch, KeysLeft, KeysLeftRequest, LimitedUse, LimitedUseKey, ReplenishRequest},
     online::{
         OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest, Order, PayeeCertificate, PaymentData, Role,
     },
     pin::{
         self, EnrolmentTicket, Pin, PinState, ProviderCertificate, TicketPurpose, Verdict, VerificationMethod,
     },
-    profile::{CardProfile, Cvn, Key128, Oda, OdaKey, Product, SecretBytes, Suite, VerificationStatus},
+    profile::{
+        CardKeys, CardProfile, Cvn, Key128, Oda, OdaKey, Product, SecretBytes, Suite, VerificationStatus,
+    },
     service::{Rights, Service},
     supervisor::{self, SessionCount},
     token::{Channel, ChannelKey, Domain, TimeStatement, Token, TokenAction, TokenCommand},
@@ -390,6 +395,52 @@ fn pin_samples(lines: &mut String) {
     sample(lines, "pin.take_verification.reply", &taken);
 }
 
+fn device_samples(lines: &mut String) {
+    let (key, sm2_key) = ([0x04; 65], [0x05; 65]);
+    sample(lines, "card.device_key.request", &device::DeviceKeyRequest {});
+    sample(lines, "card.device_key.reply", &device::DeviceKeyReply { key, sm2_key, certified: true });
+    let certificate = device::DeviceCertificate { key, sm2_key, signature: [0x66; 64] };
+    sample(lines, "card.certify.request", &certificate);
+    sample(lines, "card.certify.reply", &device::CertifyReply {});
+    let sealing = Sealing::Sm2;
+    sample(lines, "card.challenge.request", &device::ChallengeRequest { sealing });
+    let challenge = device::ChallengeReply {
+        sealing,
+        challenge: [0x33; 32],
+        recipient: [0x04; 65],
+        certificate,
+        signature: [0x67; 64],
+    };
+    sample(lines, "card.challenge.reply", &challenge);
+}
+
+fn limited_samples(lines: &mut String) {
+    let key = || heapless::Vec::from_iter([Key128::new([0x77; 16]), Key128::new([0x78; 16])]);
+    let batch = KeyBatch {
+        key_version: 1,
+        valid_until: 1_795_608_000,
+        first: 17,
+        keys: heapless::Vec::from_iter([key(), key()]),
+    };
+    sample(lines, "key_batch", &batch);
+    sample(lines, "limited_use_key", &LimitedUseKey { atc: 17, valid_until: 1_795_608_000, keys: key() });
+    let rules = LimitedUse { channels: heapless::Vec::from_iter([Channel::Nfc, Channel::Qr]), threshold: 4 };
+    assert!(rules.check());
+    sample(lines, "profile.keys.limited_use", &CardKeys::LimitedUse(rules));
+    let replenish = ReplenishRequest {
+        certificate: certificate(),
+        card: CARD,
+        challenge: [0x33; 32],
+        encapsulated: [0x04; 65],
+        sealed: bytes(&[0x99; 20]),
+        signature: [0x66; 64],
+    };
+    sample(lines, "card.replenish.request", &replenish);
+    sample(lines, "card.replenish.reply", &KeysLeft { left: 20, threshold: limited::MAX_THRESHOLD });
+    sample(lines, "card.keys_left.request", &KeysLeftRequest { card: CARD });
+    sample(lines, "card.keys_left.reply", &KeysLeft { left: 4, threshold: 4 });
+}
+
 fn card_samples(lines: &mut String) {
     sample(lines, "card.status.request", &card::StatusRequest {});
     sample(
@@ -397,12 +448,7 @@ fn card_samples(lines: &mut String) {
         "card.status.reply",
         &card::StatusReply { protocol: PROTOCOL_VERSION, cards: 2, lab: true },
     );
-    sample(lines, "card.challenge.request", &card::ChallengeRequest {});
-    sample(
-        lines,
-        "card.challenge.reply",
-        &card::ChallengeReply { challenge: [0x33; 32], recipient: [0x04; 65] },
-    );
+    device_samples(lines);
     sample(lines, "card.install.request", &card::InstallRequest { package: bytes(b"{}") });
     sample(lines, "card.install.reply", &card::InstallReply { card: CARD });
     sample(lines, "card.list.request", &card::ListRequest {});
@@ -465,6 +511,7 @@ fn card_samples(lines: &mut String) {
     sample(lines, "card.nfc_on.reply", &nfc);
     sample(lines, "card.nfc_off.request", &card::NfcOffRequest {});
     sample(lines, "card.nfc_off.reply", &card::NfcStateReply { left_ms: 0, taps: 0 });
+    limited_samples(lines);
     sample(lines, "card.tap_prepare.request", &card::TapPrepareRequest { card: CARD, verified: true });
     sample(lines, "card.tap_prepare.reply", &card::TapPrepareReply { taps: ATC_RANGE, verified_ms: 59_000 });
     let gpo = card::TapGpoRequest {
@@ -480,7 +527,7 @@ fn card_samples(lines: &mut String) {
     sample(lines, "card.contact_command.request", &command);
     let reply = card::ContactCommandReply { response: bytes(&[0x69, 0x85]) };
     sample(lines, "card.contact_command.reply", &reply);
-    let mut profile = CardProfile {
+    let profile = CardProfile {
         format: CardProfile::FORMAT,
         key_version: 1,
         suite: Suite::Pboc3Des,
@@ -496,7 +543,10 @@ fn card_samples(lines: &mut String) {
         signature_allowed: false,
         verification_from: CardProfile::NEVER,
         verification_status: VerificationStatus::NotAllowed,
-        keys: heapless::Vec::from_iter([ChannelKey { channel: Channel::Nfc, udk: Key128::new([0x44; 16]) }]),
+        keys: CardKeys::Udk(heapless::Vec::from_iter([ChannelKey {
+            channel: Channel::Nfc,
+            udk: Key128::new([0x44; 16]),
+        }])),
         token: Token {
             par: bytes(b"TV0A0123456789ABCDEFGHIJKLMNO"),
             requestor: *b"62999900001",
@@ -511,13 +561,17 @@ fn card_samples(lines: &mut String) {
     };
     sample(lines, "profile", &profile);
     profile.check().unwrap();
-    profile.keys.clear();
-    profile.oda = Some(Oda {
+    let block = document::KeyBlock { channel: Channel::Nfc, block: bytes(b"D0112E0TX00N0000") };
+    let contents = document::Contents { profile, blocks: heapless::Vec::from_iter([block]) };
+    sample(lines, "contents", &contents);
+    let mut test = contents.profile;
+    test.keys = CardKeys::Udk(heapless::Vec::new());
+    test.oda = Some(Oda {
         afl: bytes(&[0x08, 1, 1, 1]),
         records: heapless::Vec::from_iter([Record { sfi: 1, number: 1, data: bytes(&[0x70, 0]) }]),
         key: OdaKey::Sm2(SecretBytes::new(&[0x55; 32]).unwrap()),
     });
-    profile.contact = Some(Contact {
+    test.contact = Some(Contact {
         udk: Key128::new([0x66; 16]),
         mac: Key128::new([0x77; 16]),
         encryption: Key128::new([0x88; 16]),
@@ -525,8 +579,8 @@ fn card_samples(lines: &mut String) {
         pin_tries: 3,
         arpc: ArpcMethod::One,
     });
-    sample(lines, "profile of a test card", &profile);
-    profile.check().unwrap();
+    sample(lines, "profile of a test card", &test);
+    test.check().unwrap();
 }
 
 #[test]

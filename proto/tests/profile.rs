@@ -7,7 +7,8 @@ use tapvault_proto::{
     contact::{ArpcMethod, CardPin, Contact},
     emv::application::Record,
     profile::{
-        CardProfile, Cvn, Key128, Oda, OdaKey, Product, RsaKey, SecretBytes, Suite, VerificationStatus,
+        CardKeys, CardProfile, Cvn, Key128, Oda, OdaKey, Product, RsaKey, SecretBytes, Suite,
+        VerificationStatus,
     },
     token::{Channel, ChannelKey, Domain, Token},
     wire::Bytes,
@@ -55,7 +56,10 @@ fn profile(oda: Option<Oda>) -> CardProfile {
         signature_allowed: false,
         verification_from: CardProfile::NEVER,
         verification_status: VerificationStatus::NotAllowed,
-        keys: heapless::Vec::from_iter([ChannelKey { channel: Channel::Nfc, udk: Key128::new([0x44; 16]) }]),
+        keys: CardKeys::Udk(heapless::Vec::from_iter([ChannelKey {
+            channel: Channel::Nfc,
+            udk: Key128::new([0x44; 16]),
+        }])),
         token: Token {
             par: bytes(b"TV0A0123456789ABCDEFGHIJKLMNO"),
             requestor: *b"62999900001",
@@ -149,7 +153,7 @@ fn a_key_has_the_shape_of_one() {
 
 fn test_profile(afl: &[u8], records: &[(u8, u8)]) -> CardProfile {
     let mut profile = profile(Some(oda(afl, records, sm2(32))));
-    profile.keys.clear();
+    profile.keys = CardKeys::Udk(heapless::Vec::new());
     profile.contact = Some(Contact {
         udk: Key128::new([1; 16]),
         mac: Key128::new([2; 16]),
@@ -171,7 +175,7 @@ fn a_test_profile_is_no_phone_card() {
     let changes: [Change; 6] = [
         ("a key for taps", |profile| {
             let udk = Key128::new([0x44; 16]);
-            assert!(profile.keys.push(ChannelKey { channel: Channel::Nfc, udk }).is_ok());
+            profile.keys = CardKeys::Udk([ChannelKey { channel: Channel::Nfc, udk }].into_iter().collect());
         }),
         ("no offline data authentication", |profile| profile.oda = None),
         ("no tries", |profile| profile.contact.as_mut().unwrap().pin_tries = 0),

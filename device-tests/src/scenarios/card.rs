@@ -232,8 +232,7 @@ pub fn a_banks_wrong_key_hurts_its_own_card_alone<T: Transport>(
         let oda = profile.oda.as_mut().ok_or("no key")?;
         let (p, q, dp, dq, qinv) = (secret(p)?, secret(p)?, secret(dp)?, secret(dp)?, secret(qinv)?);
         oda.key = OdaKey::Rsa(RsaKey { p, q, dp, dq, qinv });
-        let tapvault_proto::card::ChallengeReply { challenge, recipient } = &challenge;
-        let package = lab.provider.seal(card, challenge, recipient, &profile).map_err(say)?;
+        let package = lab.provider.seal(card, &challenge, &profile).map_err(say)?;
         wallet.add_card(package.as_bytes()).map_err(say)?;
         let mut tap = lab::prepare(wallet, card, false)?;
         let refusal = Read::tap(&mut tap, WANTS_ODA, [1; 4]).err();

@@ -302,7 +302,7 @@ fn an_entry_belongs_to_its_session<T: Transport>(make: &dyn Fn() -> Wallet<T>) -
 fn a_package_opens_once<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
     let wallet = &mut wallet();
     let mut lab = Lab::new()?;
-    let challenge = wallet.card_challenge().map_err(say)?;
+    let challenge = lab::challenge(wallet)?;
     let package = lab.package(CardId([0x11; 16]), &challenge)?;
     // Another key version each time, so that a second run of this scenario finds it newer.
     let before = wallet.cards().map_err(say)?;
@@ -322,7 +322,7 @@ fn a_package_opens_once<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome
 fn an_altered_package_is_refused<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
     let wallet = &mut wallet();
     let mut lab = Lab::new()?;
-    let challenge = wallet.card_challenge().map_err(say)?;
+    let challenge = lab::challenge(wallet)?;
     let card = CardId([0x22; 16]);
     let package = lab.package(card, &challenge)?;
     let before = wallet.cards().map_err(say)?;
@@ -337,11 +337,13 @@ fn an_altered_package_is_refused<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -
     {
         refused(wallet.add_card(malformed.as_bytes()), Error::PackageMalformed)?;
     }
-    // Signed by the right bank, sealed for somebody else.
-    let mut elsewhere = challenge.clone();
+    // Signed by the right bank, and altered before that.
+    let resigned = lab.provider.tamper_and_sign(package.as_bytes()).map_err(say)?;
+    refused(wallet.add_card(resigned.as_bytes()), Error::SealInvalid)?;
+    // The bank seals nothing for a key that the device did not sign.
+    let mut elsewhere = challenge;
     elsewhere.recipient = lab.provider.certificate().key;
-    let elsewhere = lab.package(card, &elsewhere)?;
-    refused(wallet.add_card(elsewhere.as_bytes()), Error::SealInvalid)?;
+    ensure(lab.package(card, &elsewhere).is_err(), || "sealed for somebody else".into())?;
     ensure(wallet.cards().map_err(say)? == before, || "a refused package changed the store".into())
 }
 

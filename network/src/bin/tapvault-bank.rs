@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand, ValueEnum};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{
     fs,
@@ -14,17 +14,22 @@ use std::{
 };
 use tapvault_network::{
     bank::{Provider, tamper},
+    device::{ChallengeDocument, Factory},
     issuer::Issuer,
+    keyblock::Version,
     kind::{CardKind, Named},
     lab::{self, LabBank},
+    limited::BatchError,
     oda::OdaKind,
     registry::{HolderRules, Order, TokenRules, draw_card_id},
     state::{CardRecord, CardStatus},
     suite::Derivation,
 };
 use tapvault_proto::{
+    device::{ChallengeReply, DeviceKeyReply},
     document::MAX_PACKAGE,
     id::CardId,
+    limited::MAX_BATCH,
     pin::TicketPurpose,
     profile::{CardProfile, Cvn, Product, Suite},
     supervisor::MAX_POLICY,
@@ -36,7 +41,10 @@ use tapvault_proto::{
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Example: a card for the phone, then a wallet PIN.
+    after_help = "Example: the factory's step, once; a card for the phone, then a wallet PIN.
+  tapvault card device-key --json > device-key.json
+  tapvault-bank certify-device device-key.json > certificate.json
+  tapvault card certify certificate.json
   tapvault card challenge --json > challenge.json
   tapvault-bank issue --state bank.json --challenge challenge.json > package.json
   tapvault card add package.json
@@ -84,6 +92,11 @@ The state is stored before the package is printed: from then on the card's earli
         #[command(flatten)]
         kind: Kind,
     },
+    /// Certifies a device's keys, as its maker's factory does, and prints the certificate (JSON).
+    CertifyDevice {
+        /// What `tapvault card device-key --json` printed; - is standard input.
+        file: PathBuf,
+    },
     /// Permits setting a wallet PIN once and prints the ticket (JSON).
     Ticket {
         /// What `tapvault pin challenge --json` printed; - is standard input.
@@ -108,6 +121,24 @@ The state is stored before the package is printed: from then on the card's earli
         /// What to do.
         #[arg(value_enum)]
         action: Action,
+    },
+    /// Gives out a batch of a card's limited-use keys and prints it, sealed (JSON). Each key is given out once.
+    Keys {
+        /// The issuer's memory, which knows what was given out.
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+        /// What `tapvault card challenge --json` printed; - is standard input.
+        #[arg(long, value_name = "FILE")]
+        challenge: PathBuf,
+        /// The card.
+        #[arg(long, value_name = "HEX32", value_parser = card)]
+        card: CardId,
+        /// How many keys, 1 to 16.
+        #[arg(long, value_name = "NUMBER", default_value_t = MAX_BATCH as u16)]
+        count: u16,
+        /// For how long they are good, by this machine's clock.
+        #[arg(long, value_name = "HOURS", default_value_t = 72)]
+        hours: u32,
     },
     /// Says what time it is, by this machine's clock, and prints the statement (JSON).
     Time {
@@ -156,6 +187,13 @@ struct Kind {
     /// How a 3DES key is derived: a from the last 16 digits, b from a hash of longer numbers.
     #[arg(long, value_name = "LETTER", value_parser = Derivation::by_name)]
     derivation: Option<Derivation>,
+    /// Puts the keys into TR-31 key blocks of this version inside the package: b (3DES keys) or d.
+    #[arg(long, value_name = "VERSION", value_parser = key_block_version)]
+    key_blocks: Option<Version>,
+    /// Puts no key into the phone that others are derived from: keys come in batches (`keys`), and the wallet fetches
+    /// the next one with so many left, 1 to 8.
+    #[arg(long, value_name = "THRESHOLD", conflicts_with = "key_blocks")]
+    limited_use: Option<u8>,
     /// Product: debit, credit, quasi-credit.
     #[arg(long, value_name = "NAME", value_parser = Product::by_name)]
     product: Option<Product>,
@@ -193,7 +231,7 @@ impl Kind {
         let Self { valid_until, payments, max_amount: amount, .. } = *self;
         let channels = if self.channel.is_empty() { Channel::ALL.to_vec() } else { self.channel.clone() };
         let domain = Domain { valid_until, payments, amount, ..Domain::unlimited() };
-        TokenRules { channels, domain, active: !self.inactive }
+        TokenRules { channels, domain, active: !self.inactive, limited_use: self.limited_use }
     }
 
     fn over(&self, known: CardKind) -> CardKind {
@@ -225,11 +263,18 @@ enum Purpose {
     Reset,
 }
 
-/// A challenge as the trusted apps' client prints it; other fields are not ours.
+/// A PIN challenge or a nonce as the client prints it; other fields are not ours.
 #[derive(Deserialize)]
-struct Challenge {
+struct Nonce {
     challenge: String,
-    recipient: Option<String>,
+}
+
+/// A device's keys as the client prints them.
+#[derive(Deserialize)]
+struct DeviceKeys {
+    key: String,
+    sm2_key: String,
+    certified: bool,
 }
 
 fn main() -> ExitCode {
@@ -248,16 +293,12 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<String, String> {
     match command {
         Command::Issue { state, challenge, provider, card, token, pan_last_four, expiry, kind } => {
-            let challenge = read_challenge(&challenge)?;
-            let nonce = unhex::<32>(&challenge.challenge, "challenge")?;
-            let recipient = challenge
-                .recipient
-                .ok_or("the challenge has no recipient key; take it from `tapvault card challenge --json`")?;
-            let recipient = unhex::<65>(&recipient, "recipient")?;
+            let document: ChallengeDocument = parse(&challenge, "tapvault card challenge --json")?;
+            let challenge = ChallengeReply::from(document);
             let provider = Provider::new(provider).map_err(text)?;
             let card = card.map_or_else(draw_card_id, Ok).map_err(text)?;
-            // A key that is none is found before the card's keys are raised.
-            provider.check_recipient(&recipient).map_err(text)?;
+            // Whoever is no device is found out before the card's keys are raised.
+            provider.check(&challenge).map_err(text)?;
             let mut issuer = Issuer::open_or_create(&state).map_err(text)?;
             let known = issuer.cards().iter().find(|record| record.card == card.0);
             let holder = HolderRules {
@@ -266,15 +307,30 @@ fn run(command: Command) -> Result<String, String> {
                 pin_from: kind.pin_from,
             };
             let rules = kind.rules();
+            let version = kind.key_blocks;
             let kind = kind.over(known.map(|record| record.kind).unwrap_or_default());
             let (bank, last_four) = (provider.bank(), pan_last_four);
             let profile = issuer
                 .issue(&Order { bank, card, token, last_four, expiry, kind, holder, rules })
                 .map_err(text)?;
-            provider.seal(card, &nonce, &recipient, &profile).map_err(text)
+            match version {
+                None => provider.seal(card, &challenge, &profile),
+                Some(version) => provider.seal_key_blocks(card, &challenge, &profile, version),
+            }
+            .map_err(text)
+        }
+        Command::CertifyDevice { file } => {
+            let keys: DeviceKeys = parse(&file, "tapvault card device-key --json")?;
+            let keys = DeviceKeyReply {
+                key: unhex(&keys.key, "key")?,
+                sm2_key: unhex(&keys.sm2_key, "SM2 key")?,
+                certified: keys.certified,
+            };
+            message("certificate", &Factory::lab().certify(&keys))
         }
         Command::Ticket { challenge, provider, purpose } => {
-            let nonce = unhex::<32>(&read_challenge(&challenge)?.challenge, "challenge")?;
+            let document: Nonce = parse(&challenge, "tapvault pin challenge --json")?;
+            let nonce = unhex::<32>(&document.challenge, "challenge")?;
             let purpose = match purpose {
                 Purpose::Enrol => TicketPurpose::Enrol,
                 Purpose::Reset => TicketPurpose::Reset,
@@ -291,10 +347,23 @@ fn run(command: Command) -> Result<String, String> {
             let mut issuer = Issuer::open(&state).map_err(text)?;
             message("command", &issuer.command(card, action).map_err(text)?)
         }
+        Command::Keys { state, challenge, card, count, hours } => {
+            let document: ChallengeDocument = parse(&challenge, "tapvault card challenge --json")?;
+            let challenge = ChallengeReply::from(document);
+            let mut issuer = Issuer::open(&state).map_err(text)?;
+            let known = issuer.cards().iter().find(|record| record.card == card.0);
+            let bank = known.map(|record| record.provider).ok_or(BatchError::UnknownCard).map_err(text)?;
+            let provider = Provider::new(bank).map_err(text)?;
+            // Whoever is no device is found out before keys are given out.
+            provider.check(&challenge).map_err(text)?;
+            let valid_until = now()?.saturating_add(3600 * u64::from(hours));
+            let batch = issuer.key_batch(card, count, valid_until).map_err(text)?;
+            message("keys", &provider.seal_batch(card, &challenge, &batch).map_err(text)?)
+        }
         Command::Time { nonce, provider } => {
-            let nonce = unhex::<32>(&read_challenge(&nonce)?.challenge, "nonce")?;
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(text)?.as_secs();
-            message("time", &Provider::new(provider).map_err(text)?.time(nonce, now))
+            let document: Nonce = parse(&nonce, "tapvault card time-nonce --json")?;
+            let nonce = unhex::<32>(&document.challenge, "nonce")?;
+            message("time", &Provider::new(provider).map_err(text)?.time(nonce, now()?))
         }
         Command::LabKey { provider } => {
             Ok(hex::encode(lab::provider_key(&provider).verifying_key().to_sec1_point(false)))
@@ -364,10 +433,10 @@ fn masked(token: &str) -> String {
     format!("{}{}", "*".repeat(hidden), token.get(hidden..).unwrap_or_default())
 }
 
-fn read_challenge(path: &Path) -> Result<Challenge, String> {
-    serde_json::from_slice(&read(path, 4096)?).map_err(|error| {
-        format!("{}: not a challenge: {error}; give what `challenge --json` printed", path.display())
-    })
+/// What `command` printed.
+fn parse<T: DeserializeOwned>(path: &Path, command: &str) -> Result<T, String> {
+    serde_json::from_slice(&read(path, 4096)?)
+        .map_err(|error| format!("{}: {error}; give what `{command}` printed", path.display()))
 }
 
 fn read(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
@@ -385,6 +454,11 @@ fn read(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// Seconds since 1970 UTC.
+fn now() -> Result<u64, String> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH).map_err(text)?.as_secs())
+}
+
 fn unhex<const N: usize>(digits: &str, what: &str) -> Result<[u8; N], String> {
     tapvault_proto::document::unhex(digits)
         .map_err(|_| format!("the {what} is not {} lower-case hexadecimal digits", 2 * N))
@@ -396,6 +470,14 @@ fn text(error: impl std::fmt::Display) -> String {
 
 fn bank(name: &str) -> Result<LabBank, String> {
     LabBank::by_name(name).ok_or_else(|| "the lab has the banks A to E".into())
+}
+
+fn key_block_version(letter: &str) -> Result<Version, String> {
+    match letter {
+        "b" => Ok(Version::B),
+        "d" => Ok(Version::D),
+        _ => Err("b or d".into()),
+    }
 }
 
 fn card(digits: &str) -> Result<CardId, String> {

@@ -6,8 +6,10 @@
     reason = "test support; each test uses a part"
 )]
 
+use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use std::io;
 use tapvault_network::{
+    device::Factory,
     frame::CardLink,
     kind::CardKind,
     lab::LabBank,
@@ -17,6 +19,7 @@ use tapvault_network::{
     terminal::Payment,
 };
 use tapvault_proto::{
+    device::{ChallengeReply, DeviceKeyReply, Sealing},
     emv::{
         AID_UNIONPAY_DEBIT,
         apdu::{Response, StatusWord},
@@ -45,6 +48,19 @@ pub fn order(token: &str) -> Order {
         holder: HolderRules::default(),
         rules: TokenRules::default(),
     }
+}
+
+/// A challenge of a certified device, for a key that is the test's own.
+pub fn challenge(challenge: [u8; 32], recipient: [u8; 65]) -> ChallengeReply {
+    let key = SigningKey::from_slice(&[0x5A; 32]).unwrap();
+    let public = key.verifying_key().to_sec1_point(false).as_bytes().try_into().unwrap();
+    let keys = DeviceKeyReply { key: public, sm2_key: [0x04; 65], certified: false };
+    let certificate = Factory::lab().certify(&keys);
+    let sealing = Sealing::Hpke;
+    let mut reply = ChallengeReply { sealing, challenge, recipient, certificate, signature: [0; 64] };
+    let signature: Signature = key.sign(&reply.signed_bytes());
+    reply.signature = signature.to_bytes().into();
+    reply
 }
 
 /// 12.00 CNY, with or without verification.

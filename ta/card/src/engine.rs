@@ -5,7 +5,7 @@
 //! make a cryptogram without leave for its channel ([`permit`]), nor two under one counter.
 
 use crate::{
-    store::Card,
+    store::{Card, TransactionKey},
     suite::{self, CardData},
     token,
 };
@@ -16,16 +16,16 @@ const CVR_ARQC: [u8; 4] = [0x03, 0xA0, 0x00, 0x00];
 /// CVR byte 2 bit 3: the holder's PIN was verified by the card, here the wallet PIN.
 const CVR_PIN_VERIFIED: u8 = 0x04;
 
-/// The token's leave to pay through one channel now.
+/// The token's leave to pay through one channel now, and what time that is to its provider.
 #[derive(Debug)]
-pub struct Permit(Channel);
+pub struct Permit(Channel, Option<u64>);
 
 /// Asks for leave; `time` is the provider's.
 ///
 /// # Errors
 /// [`Error::TokenNotActive`], [`Error::NoTime`], [`Error::TokenDomain`].
 pub fn permit(card: &Card, channel: Channel, time: Option<u64>) -> Result<Permit, Error> {
-    token::permits(card, channel, time).map(|()| Permit(channel))
+    token::permits(card, channel, time).map(|()| Permit(channel, time))
 }
 
 /// How the holder was verified, as terminal and issuer see it.
@@ -77,7 +77,7 @@ pub struct Cryptogram {
 /// [`remember`] it when it leaves.
 ///
 /// # Errors
-/// [`Error::Busy`] when no counter is reserved, [`Error::AtcExhausted`]; no counter is used then.
+/// [`Error::Busy`] when no counter is reserved, [`Error::AtcExhausted`], [`Error::NoTime`]; no counter is used then.
 pub fn make(
     card: &mut Card,
     permit: Permit,
@@ -85,13 +85,13 @@ pub fn make(
     amount: u64,
     verification: Verification,
 ) -> Result<Cryptogram, Error> {
-    let Permit(channel) = permit;
-    let atc = card.next_atc()?;
+    let Permit(channel, time) = permit;
+    let TransactionKey { atc, key } = card.next(channel, time)?;
     let profile = &card.profile;
     let cvr = verification.cvr();
-    let udk = profile.udk(channel).ok_or(Error::TokenDomain)?;
     let covered = CardData { aip: profile.aip, atc, cvr };
-    let value = suite::cryptogram(profile.suite, profile.cvn, udk, data, &covered);
+    let value = suite::cryptogram(profile.suite, profile.cvn, &key, data, &covered);
+    drop(key);
     let [c0, c1, c2, c3] = cvr;
     let (cvn, algorithm) = (profile.cvn as u8, profile.suite.algorithm());
     let issuer_data = [0x07, profile.key_version, cvn, c0, c1, c2, c3, algorithm];

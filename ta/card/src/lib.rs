@@ -13,8 +13,10 @@ extern crate std;
 mod answers;
 mod clock;
 mod contact;
+mod device;
 mod engine;
 pub mod issuer;
+pub mod keyblock;
 mod keys;
 mod life;
 mod nfc;
@@ -31,6 +33,7 @@ mod transaction;
 use answers::static_answers;
 use clock::Clock;
 use contact::Reader;
+use device::Device;
 use engine::Permit;
 use heapless::{String, Vec};
 use keys::{Asker, Keys};
@@ -43,14 +46,16 @@ use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::{Approval, TakeApprovalRequest},
     card::{
-        CardEntry, CardService, CardState, ChallengeReply, ChallengeRequest, ContactCommandReply,
-        ContactCommandRequest, ContactResetReply, ContactResetRequest, InstallReply, InstallRequest,
-        ListReply, ListRequest, LogReply, LogRequest, NfcOffRequest, NfcOnRequest, NfcStateReply,
-        NfcStateRequest, PreparedReply, QrPayloadReply, QrPayloadRequest, QrPrepareRequest, RemoveReply,
-        RemoveRequest, ResumeReply, ResumeRequest, SetTimeReply, ShowReply, ShowRequest,
-        StaticAnswersRequest, StatusReply, StatusRequest, SuspendReply, SuspendRequest, TapGpoReply,
-        TapGpoRequest, TapPrepareReply, TapPrepareRequest, TimeNonceReply, TimeNonceRequest,
-        TokenCommandReply,
+        CardEntry, CardService, CardState, ContactCommandReply, ContactCommandRequest, ContactResetReply,
+        ContactResetRequest, InstallReply, InstallRequest, ListReply, ListRequest, LogReply, LogRequest,
+        NfcOffRequest, NfcOnRequest, NfcStateReply, NfcStateRequest, PreparedReply, QrPayloadReply,
+        QrPayloadRequest, QrPrepareRequest, RemoveReply, RemoveRequest, ResumeReply, ResumeRequest,
+        SetTimeReply, ShowReply, ShowRequest, StaticAnswersRequest, StatusReply, StatusRequest, SuspendReply,
+        SuspendRequest, TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest, TimeNonceReply,
+        TimeNonceRequest, TokenCommandReply,
+    },
+    device::{
+        CertifyReply, ChallengeReply, ChallengeRequest, DeviceCertificate, DeviceKeyReply, DeviceKeyRequest,
     },
     document::{CardDisplay, hex, to_json},
     emv::{
@@ -58,6 +63,7 @@ use tapvault_proto::{
         application::{CardApplication, Processed, StaticAnswers},
     },
     id::{Caller, CardId, ProviderId},
+    limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
     pin::TakeVerificationRequest,
     service::Service,
@@ -83,6 +89,8 @@ pub struct Card {
     gate: Gate,
     /// Read at the first call that needs it: a trusted app's creation must not fail, storage can.
     store: Option<Store>,
+    /// Read at its first use, as the store is.
+    device: Option<Device>,
     challenge: Option<Challenge>,
     armed: Option<Armed>,
     code: Option<Prepared<()>>,
@@ -214,10 +222,22 @@ impl<T: Tee> CardService for Call<'_, T> {
         Ok(StatusReply { protocol: PROTOCOL_VERSION, cards: self.store()?.count(), lab: IS_LAB })
     }
 
-    fn challenge(&mut self, _: ChallengeRequest) -> Result<ChallengeReply, Error> {
-        let (drawn, challenge, recipient) = Challenge::draw(self.tee)?;
+    fn device_key(&mut self, _: DeviceKeyRequest) -> Result<DeviceKeyReply, Error> {
+        Device::loaded(&mut self.app.device, self.tee).map(|device| device.keys())
+    }
+
+    fn certify(&mut self, certificate: DeviceCertificate) -> Result<CertifyReply, Error> {
+        let device = Device::loaded(&mut self.app.device, self.tee)?;
+        device.certify(self.tee, &certificate).map(|()| CertifyReply {})
+    }
+
+    fn challenge(&mut self, request: ChallengeRequest) -> Result<ChallengeReply, Error> {
+        let device = Device::loaded(&mut self.app.device, self.tee)?;
+        device.certificate()?;
+        let (drawn, challenge, recipient) = Challenge::draw(self.tee, request.sealing)?;
+        let reply = device.sign(request.sealing, challenge, recipient)?;
         self.app.challenge = Some(drawn);
-        Ok(ChallengeReply { challenge, recipient })
+        Ok(reply)
     }
 
     fn install(&mut self, request: InstallRequest) -> Result<InstallReply, Error> {
@@ -316,11 +336,28 @@ impl<T: Tee> CardService for Call<'_, T> {
         Ok(ResumeReply { state })
     }
 
+    fn replenish(&mut self, mut request: ReplenishRequest) -> Result<KeysLeft, Error> {
+        let challenge = self.app.challenge.as_ref().ok_or(Error::NoChallenge)?;
+        let batch = provision::open_batch(challenge, &mut request)?;
+        let (card, provider) = (request.card, request.certificate.provider);
+        let time = self.app.clock.now(provider, self.tee.now());
+        let left = self.app.store(self.tee)?.replenish(self.tee, card, provider, batch, time)?;
+        self.app.challenge = None;
+        Ok(left)
+    }
+
+    fn keys_left(&mut self, request: KeysLeftRequest) -> Result<KeysLeft, Error> {
+        let now = self.tee.now();
+        let card = Store::loaded(&mut self.app.store, self.tee)?.card_mut(request.card)?;
+        card.keys_left(self.app.clock.now(card.provider, now))
+    }
+
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {
         let now = self.tee.now();
         let card = Store::loaded(&mut self.app.store, self.tee)?.card(request.card)?;
         let provider = card.provider;
-        engine::permit(card, Channel::Nfc, self.app.clock.now(provider, now))?;
+        let time = self.app.clock.now(provider, now);
+        engine::permit(card, Channel::Nfc, time)?;
         let verified_ms = if request.verified {
             let left_ms = self.arm(request.card, provider)?;
             // Whoever enters the PIN to tap wants to tap.
@@ -332,7 +369,7 @@ impl<T: Tee> CardService for Call<'_, T> {
             self.app.armed.take_if(|armed| armed.card == request.card);
             0
         };
-        let taps = self.app.store(self.tee)?.reserve(self.tee, request.card)?;
+        let taps = self.app.store(self.tee)?.reserve(self.tee, request.card, time)?;
         Ok(TapPrepareReply { taps, verified_ms })
     }
 
@@ -353,8 +390,8 @@ impl<T: Tee> CardService for Call<'_, T> {
     }
 
     fn qr_prepare(&mut self, request: QrPrepareRequest) -> Result<PreparedReply, Error> {
-        self.permit(request.card, Channel::Qr)?;
-        self.app.store(self.tee)?.reserve(self.tee, request.card)?;
+        let (_, time) = self.permit(request.card, Channel::Qr)?;
+        self.app.store(self.tee)?.reserve(self.tee, request.card, Some(time))?;
         let (code, reply) = self.approved(Approval::code(request.card), ())?;
         self.app.code = Some(code);
         Ok(reply)
@@ -374,7 +411,7 @@ impl<T: Tee> CardService for Call<'_, T> {
         let time = self.app.clock.now(held.provider, now).ok_or(Error::NoTime)?;
         let checked = Checked::new(&request, &held.profile, time)?;
         engine::permit(held, checked.channel(), Some(time))?;
-        self.app.store(self.tee)?.reserve(self.tee, card)?;
+        self.app.store(self.tee)?.reserve(self.tee, card, Some(time))?;
         let approval = checked.approval(card);
         let ready = checked.ready(self.tee)?;
         let (order, reply) = self.approved(approval, ready)?;

@@ -30,9 +30,12 @@ pub struct CardData {
     pub cvr: [u8; 4],
 }
 
-/// The cryptogram, tag 9F26, under a card's unique derived key.
-pub fn cryptogram(suite: Suite, cvn: Cvn, udk: &Key128, terminal: &PdolData, card: &CardData) -> [u8; 8] {
-    mac(suite, &session_key(suite, udk, card.atc), &covered(cvn, terminal, card))
+/// The key of one transaction, wiped when dropped.
+pub type SessionKey = Zeroizing<[u8; 16]>;
+
+/// The cryptogram, tag 9F26, under the session key of the transaction.
+pub fn cryptogram(suite: Suite, cvn: Cvn, key: &SessionKey, terminal: &PdolData, card: &CardData) -> [u8; 8] {
+    mac(suite, key, &covered(cvn, terminal, card))
 }
 
 /// What a cryptogram covers.
@@ -60,8 +63,8 @@ fn covered(cvn: Cvn, terminal: &PdolData, card: &CardData) -> Bytes<MAX_DATA> {
     parts.iter().copied().flatten().copied().collect()
 }
 
-/// The session key of one transaction counter.
-pub(crate) fn session_key(suite: Suite, udk: &Key128, atc: u16) -> Zeroizing<[u8; 16]> {
+/// The session key of one transaction counter, out of a card's unique derived key.
+pub fn session_key(suite: Suite, udk: &Key128, atc: u16) -> SessionKey {
     let ([high, low], [not_high, not_low]) = (atc.to_be_bytes(), (!atc).to_be_bytes());
     let mut key = Zeroizing::new(match suite {
         Suite::Pboc3Des | Suite::PbocSm4 => {
@@ -133,8 +136,9 @@ mod tests {
             let atc = u16::from_be_bytes(bytes(&case["atc"]));
             let card = CardData { aip: bytes(field("82")), atc, cvr: bytes(field("CVR")) };
             let udk = Key128::new(bytes(&case["udk"]));
-            assert_eq!(*session_key(Suite::Pboc3Des, &udk, atc), bytes::<16>(&case["sk"]), "{case}");
-            let ac = cryptogram(Suite::Pboc3Des, Cvn::V01, &udk, &terminal, &card);
+            let key = session_key(Suite::Pboc3Des, &udk, atc);
+            assert_eq!(*key, bytes::<16>(&case["sk"]), "{case}");
+            let ac = cryptogram(Suite::Pboc3Des, Cvn::V01, &key, &terminal, &card);
             assert_eq!(ac, bytes::<8>(&case["ac"]), "{case}");
             checked += 1;
         }

@@ -13,7 +13,7 @@ use tapvault_proto::{
 /// [`Error::TokenNotActive`], [`Error::NoTime`], [`Error::TokenDomain`].
 pub fn permits(card: &Card, channel: Channel, time: Option<u64>) -> Result<(), Error> {
     permits_use(card, time)?;
-    card.profile.udk(channel).map(|_| ()).ok_or(Error::TokenDomain)
+    if card.profile.allows(channel) { Ok(()) } else { Err(Error::TokenDomain) }
 }
 
 /// Whether it may be used at all now, a test profile as well.
@@ -28,6 +28,10 @@ pub fn permits_use(card: &Card, time: Option<u64>) -> Result<(), Error> {
     let in_time = domain.valid_until == Domain::UNLIMITED
         || time.map(|time| time <= domain.valid_until).ok_or(Error::NoTime)?;
     let in_number = domain.payments == u16::MAX || card.used() < domain.payments;
+    if card.profile.limited_use().is_some() && time.is_none() {
+        // Limited-use keys have a life of their own.
+        return Err(Error::NoTime);
+    }
     if in_time && in_number { Ok(()) } else { Err(Error::TokenDomain) }
 }
 

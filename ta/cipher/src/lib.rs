@@ -18,6 +18,7 @@ extern crate std;
 mod des;
 mod mac;
 mod sm4;
+mod traits;
 
 pub use des::{Des, Tdes};
 pub use mac::{retail_mac, sm4_mac};

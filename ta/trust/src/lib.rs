@@ -1,8 +1,8 @@
 //! What a trusted app is built to believe. Everything else has to be proved against these values.
 //!
 //! The defaults are the **lab's**, whose private keys anybody can compute (`tapvault-network::lab`).
-//! A product sets `TAPVAULT_TRUST_ROOT`, `TAPVAULT_PLATFORM_KEY` (130 hexadecimal digits, P-256, SEC 1
-//! uncompressed) and `TAPVAULT_BOOT_GROUP` (32 digits) when it builds; a malformed value ends the build.
+//! A product sets `TAPVAULT_TRUST_ROOT`, `TAPVAULT_FACTORY_ROOT`, `TAPVAULT_PLATFORM_KEY` (130 hexadecimal digits, P-256,
+//! SEC 1 uncompressed) and `TAPVAULT_BOOT_GROUP` (32 digits) when it builds; a malformed value ends the build.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -11,12 +11,17 @@ use teei_hypervisor::signature::PublicKey;
 
 const LAB_TRUST_ROOT: &str = "04894e0fa41a0ffe658caaedda93b1056ba44386402e884f663b3291e3ec751b116195a637d6a972509cf5c9d5e4033cf03dd50ec7bbe361d92a1daecd6f86b658";
 const LAB_PLATFORM_KEY: &str = "049864082593e48d683241727f3eb080f5752f8b7401170e6014a407ad3308bcd79b15b78ec39b53695c907224a804866ac51bd77715885a6532b4d44f6bc7df6b";
+const LAB_FACTORY_ROOT: &str = "04f7108c5b977b41b24fca65335bfe9e6d38adbf9e669db75984b3512ee5620ce20e3a5c5e345d86393af55ae96aa10c9617ddcefa6611fcdc76bc5cc8aae45a20";
 /// The kernel's UUID of the group with id 990.
 const LAB_BOOT_GROUP: &str = "9c28a2a6fb4f5af9953c4ee04a9c926d";
 
 /// Signs the certificates of providers.
 pub const TRUST_ROOT: PublicKey =
     PublicKey(unhex(chosen(option_env!("TAPVAULT_TRUST_ROOT"), LAB_TRUST_ROOT)));
+
+/// Signs the certificates of devices.
+pub const FACTORY_ROOT: PublicKey =
+    PublicKey(unhex(chosen(option_env!("TAPVAULT_FACTORY_ROOT"), LAB_FACTORY_ROOT)));
 
 /// Signs policies.
 pub const PLATFORM_KEY: PublicKey =
@@ -28,8 +33,9 @@ pub const BOOT_SERVICE: Caller = Caller {
     uuid: Uuid(unhex(chosen(option_env!("TAPVAULT_BOOT_GROUP"), LAB_BOOT_GROUP))),
 };
 
-/// Whether any of the three is the lab's, so that a status report can say so.
+/// Whether any of the four is the lab's, so that a status report can say so.
 pub const IS_LAB: bool = option_env!("TAPVAULT_TRUST_ROOT").is_none()
+    || option_env!("TAPVAULT_FACTORY_ROOT").is_none()
     || option_env!("TAPVAULT_PLATFORM_KEY").is_none()
     || option_env!("TAPVAULT_BOOT_GROUP").is_none();
 
@@ -72,9 +78,11 @@ mod tests {
 
     #[test]
     fn the_lab_keys_are_the_published_ones() {
-        for (label, key) in
-            [("tapvault lab trust root", TRUST_ROOT), ("tapvault lab platform key", PLATFORM_KEY)]
-        {
+        for (label, key) in [
+            ("tapvault lab trust root", TRUST_ROOT),
+            ("tapvault lab factory root", FACTORY_ROOT),
+            ("tapvault lab platform key", PLATFORM_KEY),
+        ] {
             let secret = SigningKey::from_slice(&Sha256::digest(label)).unwrap();
             assert_eq!(secret.verifying_key().to_sec1_point(false).as_bytes(), key.0, "{label}");
         }

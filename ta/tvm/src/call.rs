@@ -8,6 +8,7 @@ use crate::{
 use heapless::Vec;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
+    device::Sealing,
     id::{Party, TrustletName},
     supervisor::{ProviderReply, ProviderRequest, RegisterRequest},
     trustlet::Owner,
@@ -178,7 +179,7 @@ impl<T: Tee> TvmService for Call<'_, T> {
     }
 
     fn element_challenge(&mut self, _: ElementChallengeRequest) -> Result<ElementChallengeReply, Error> {
-        let (drawn, challenge, recipient) = Challenge::draw(self.tee)?;
+        let (drawn, challenge, recipient) = Challenge::draw(self.tee, Sealing::Hpke)?;
         self.app.challenge = Some(drawn);
         Ok(ElementChallengeReply { challenge, recipient })
     }

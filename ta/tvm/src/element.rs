@@ -138,7 +138,7 @@ pub fn install<T: Tee>(
     }
     challenge.check(&request.challenge)?;
     let info = InstallElementRequest::info(&request.challenge, provider);
-    let plain = challenge.open(&info, &request.encapsulated, &mut request.sealed)?;
+    let (plain, _) = challenge.open(&info, &request.encapsulated, &mut request.sealed)?;
     let keys = decode_exact::<ElementKeys>(plain).map_err(|_| Error::SealInvalid);
     plain.zeroize();
     let keys = keys?;

@@ -6,15 +6,28 @@ use serde_json::json;
 use tapvault::{Transport, Wallet, payments};
 use tapvault_proto::{
     card::{CardEntry, CardState, LogEntry},
+    device::{DeviceCertificate, Sealing},
     document::MAX_PACKAGE,
     id::CardId,
+    limited::KeysLeft,
 };
 
 /// Cards.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Draws the challenge for which a bank seals a package; a new one replaces it.
-    Challenge,
+    /// Shows the device's public keys, which the factory certifies; makes them when there are none.
+    DeviceKey,
+    /// Stores the factory's certificate of the device's keys: once in the life of a device.
+    Certify {
+        /// The certificate, JSON; - is standard input.
+        certificate: String,
+    },
+    /// Draws the challenge for which a bank seals a package, signed by the device; a new one replaces it.
+    Challenge {
+        /// How the package will be sealed: hpke (international) or sm2 (domestic).
+        #[arg(long, default_value = "hpke", value_parser = sealing)]
+        sealing: Sealing,
+    },
     /// Installs the package a bank sealed for the last challenge; it opens once.
     Add {
         /// The package, JSON; - is standard input.
@@ -59,6 +72,17 @@ pub enum Command {
         /// What `tapvault-bank time` wrote, JSON; - is standard input.
         time: String,
     },
+    /// Brings a card a batch of limited-use keys; `challenge` comes before it.
+    Replenish {
+        /// What `tapvault-bank keys` wrote, JSON; - is standard input.
+        keys: String,
+    },
+    /// Says how many limited-use keys a card has left, and whether it is time to fetch more.
+    Keys {
+        /// The card's id.
+        #[arg(value_parser = id)]
+        card: [u8; 16],
+    },
     /// Takes a card out of the phone, keys and all; only its bank can put it back.
     Remove {
         /// The card's id.
@@ -73,12 +97,34 @@ pub enum Command {
 /// The trusted app's refusal, or a file's.
 pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Output) -> Result<(), Failure> {
     match command {
-        Command::Challenge => {
-            let reply = wallet.card_challenge()?;
-            let (challenge, recipient) = (hex(&reply.challenge), hex(&reply.recipient));
+        Command::DeviceKey => {
+            let keys = wallet.device_key()?;
+            let (key, sm2_key) = (hex(&keys.key), hex(&keys.sm2_key));
+            let state = if keys.certified { "certified" } else { "not certified" };
             output.show(
-                &json!({ "challenge": challenge, "recipient": recipient }),
-                &format!("challenge: {challenge}\nrecipient: {recipient}"),
+                &json!({ "key": key, "sm2_key": sm2_key, "certified": keys.certified }),
+                &format!("P-256:  {key}\nSM2:    {sm2_key}\nstate:  {state}"),
+            );
+        }
+        Command::Certify { certificate } => {
+            wallet.certify_device(&message(&certificate, "certificate")?)?;
+            output.show(&json!({ "certified": true }), "the device's keys are certified");
+        }
+        Command::Challenge { sealing } => {
+            let reply = wallet.card_challenge_for(sealing)?;
+            let (challenge, recipient) = (hex(&reply.challenge), hex(&reply.recipient));
+            let sealing = match reply.sealing {
+                Sealing::Hpke => "hpke",
+                Sealing::Sm2 => "sm2",
+            };
+            let DeviceCertificate { key, sm2_key, signature } = reply.certificate;
+            output.show(
+                &json!({
+                    "sealing": sealing, "challenge": challenge, "recipient": recipient,
+                    "certificate": { "key": hex(&key), "sm2_key": hex(&sm2_key), "signature": hex(&signature) },
+                    "signature": hex(&reply.signature),
+                }),
+                &format!("challenge: {challenge}\nrecipient: {recipient}\nsealing:   {sealing}"),
             );
         }
         Command::Add { package } => {
@@ -122,6 +168,15 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
                 "the bank's time is known until the trusted app starts again",
             );
         }
+        Command::Replenish { keys } => {
+            let left = wallet.replenish(&message(&keys, "keys")?)?;
+            output.show(&keys_left(left), &format!("{} keys left", left.left));
+        }
+        Command::Keys { card } => {
+            let left = wallet.keys_left(CardId(card))?;
+            let advice = if left.is_low() { "fetch a batch" } else { "enough" };
+            output.show(&keys_left(left), &format!("{} keys left: {advice}", left.left));
+        }
         Command::Remove { card } => {
             let card = CardId(card);
             wallet.remove_card(card)?;
@@ -145,6 +200,18 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
         }
     }
     Ok(())
+}
+
+fn keys_left(left: KeysLeft) -> serde_json::Value {
+    json!({ "left": left.left, "threshold": left.threshold, "fetch": left.is_low() })
+}
+
+fn sealing(name: &str) -> Result<Sealing, String> {
+    match name {
+        "hpke" => Ok(Sealing::Hpke),
+        "sm2" => Ok(Sealing::Sm2),
+        _ => Err("hpke or sm2".into()),
+    }
 }
 
 fn payment(entry: &LogEntry) -> serde_json::Value {

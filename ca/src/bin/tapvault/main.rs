@@ -31,6 +31,9 @@ use std::process::ExitCode;
 #[command(
     version,
     after_help = "Example, with the lab's bank:
+  tapvault card device-key --json > device-key.json
+  tapvault-bank certify-device device-key.json > certificate.json
+  tapvault card certify certificate.json
   tapvault card challenge --json > challenge.json
   tapvault-bank issue --state bank.json --challenge challenge.json > package.json
   tapvault card add package.json

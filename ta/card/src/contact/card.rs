@@ -95,7 +95,8 @@ impl<T: Tee> Inserted<'_, T> {
         let profile = &card.profile;
         let (atc, cvr) = (transaction.atc, results.to_bytes());
         let data = CardData { aip: profile.aip, atc, cvr };
-        let cryptogram = suite::cryptogram(profile.suite, profile.cvn, &contact.udk, terminal, &data);
+        let key = suite::session_key(profile.suite, &contact.udk, atc);
+        let cryptogram = suite::cryptogram(profile.suite, profile.cvn, &key, terminal, &data);
         let [c0, c1, c2, c3] = cvr;
         let (cvn, algorithm) = (profile.cvn as u8, profile.suite.algorithm());
         let mut body = Bytes::<48>::new();
@@ -181,7 +182,7 @@ impl<T: Tee> ContactCard for Inserted<'_, T> {
         };
         let refused = |_| StatusWord::ConditionsNotSatisfied;
         token::permits_use(card, self.time).map_err(refused)?;
-        self.store.reserve(self.tee, self.card).map_err(|error| match error {
+        self.store.reserve(self.tee, self.card, self.time).map_err(|error| match error {
             Error::AtcExhausted => refused(error),
             other => unforeseen(other),
         })?;

@@ -1,10 +1,13 @@
 //! The cards in storage and in memory: one object per place, all of a card in it.
 
 mod contact;
+mod limited;
 mod old;
 mod state;
 
+use crate::suite::{self, SessionKey};
 use alloc::boxed::Box;
+use limited::Held;
 
 pub use contact::ContactState;
 pub use state::Life;
@@ -13,7 +16,9 @@ use tapvault_proto::{
     Error,
     card::{ATC_RANGE, LogEntry, MAX_CARDS},
     id::{CardId, ProviderId},
+    limited::{KeyBatch, KeysLeft},
     profile::CardProfile,
+    token::Channel,
     wire::{Bytes, Wire},
 };
 use tapvault_tee::{StorageError, Tee};
@@ -35,19 +40,33 @@ pub struct Card {
     pub contact: Option<ContactState>,
     /// The last payments, oldest first.
     pub log: Payments,
+    /// Its limited-use keys, if it has such.
+    held: Held,
     /// Whether storage has not all of them.
     unsaved: bool,
     /// Whether its object is of the newest format.
     newest: bool,
 }
 
-/// Every card, and one that takes another's place, in three quarters of the heap that `build.rs` asks for.
-const _: () = assert!((MAX_CARDS + 1) * size_of::<Card>() <= 48 * 1024);
+/// What one transaction uses up.
+pub struct TransactionKey {
+    /// The counter.
+    pub atc: u16,
+    /// Its session key for the channel that was asked for; there is none left for another.
+    pub key: SessionKey,
+}
+
+/// Every card, and one that takes another's place, with all the limited-use keys they can have, in three quarters of
+/// the heap that `build.rs` asks for.
+const _: () = assert!((MAX_CARDS + 1) * (size_of::<Card>() + Held::MAX_HEAP) <= 96 * 1024);
 
 impl Card {
-    /// Counters that are reserved and not used.
+    /// Counters that are reserved and not used, and have a key.
     pub fn taps_ready(&self) -> u16 {
-        self.reserved.saturating_sub(self.used)
+        match self.profile.limited_use() {
+            None => self.reserved.saturating_sub(self.used),
+            Some(_) => self.held.ready(self.reserved),
+        }
     }
 
     /// The last counter that a payment may have used.
@@ -55,10 +74,29 @@ impl Card {
         self.used
     }
 
-    /// Takes the next counter; it is gone whatever happens next.
+    /// Takes the next counter and its session key for a channel; both are gone whatever happens next. `time` is the
+    /// provider's.
     ///
     /// # Errors
-    /// [`Error::Busy`] when none is reserved: `tap_prepare` comes first.
+    /// [`Error::Busy`] when none is reserved: `tap_prepare` comes first. [`Error::TokenDomain`], [`Error::NoTime`].
+    pub fn next(&mut self, channel: Channel, time: Option<u64>) -> Result<TransactionKey, Error> {
+        let Some(rules) = self.profile.limited_use() else {
+            self.profile.udk(channel).ok_or(Error::TokenDomain)?;
+            let atc = self.next_atc()?;
+            let udk = self.profile.udk(channel).ok_or(Error::Internal)?;
+            return Ok(TransactionKey { atc, key: suite::session_key(self.profile.suite, udk, atc) });
+        };
+        let place = limited::place(rules, channel)?;
+        self.held.expire(time.ok_or(Error::NoTime)?);
+        let (atc, key) = self.held.take(place, self.reserved)?;
+        self.used = atc;
+        Ok(TransactionKey { atc, key })
+    }
+
+    /// Takes the next counter of a card that derives its keys; it is gone whatever happens next.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when none is reserved.
     pub fn next_atc(&mut self) -> Result<u16, Error> {
         if self.taps_ready() == 0 {
             return Err(Error::Busy);
@@ -67,22 +105,45 @@ impl Card {
         Ok(self.used)
     }
 
+    /// How many limited-use keys it has.
+    ///
+    /// # Errors
+    /// [`Error::NotLimitedUse`].
+    pub fn keys_left(&mut self, time: Option<u64>) -> Result<KeysLeft, Error> {
+        let threshold = self.profile.limited_use().ok_or(Error::NotLimitedUse)?.threshold;
+        if let Some(time) = time {
+            self.held.expire(time);
+        }
+        let left = u16::try_from(self.held.len()).map_err(|_| Error::Internal)?;
+        Ok(KeysLeft { left, threshold })
+    }
+
+    /// The highest counter of the next range.
+    fn next_range(&self) -> Result<u16, Error> {
+        if self.profile.limited_use().is_some() {
+            return self.held.next_range().ok_or(Error::KeysUsedUp);
+        }
+        let reserved = self.used.saturating_add(ATC_RANGE);
+        if reserved == self.used { Err(Error::AtcExhausted) } else { Ok(reserved) }
+    }
+
     /// Stores the whole card, in the newest format.
     fn create<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16) -> Result<(), Error> {
         let mut bytes = Zeroizing::new([0; Stored::MAX]);
         let whole = (self.id, self.provider, &self.profile);
         let used = Use { reserved, life: self.life, contact: self.contact.as_ref(), log: &self.log };
-        let len = state::encode(bytes.as_mut_slice(), used, whole)?;
+        let len = state::encode(bytes.as_mut_slice(), used, whole, &self.held)?;
         tee.create(&name(index), bytes.get(..len).ok_or(Error::Internal)?)?;
         self.newest = true;
         Ok(())
     }
 
-    /// Stores counter, life and log; a card of an older format becomes one of the newest.
+    /// Stores counter, life and log, and with them the limited-use keys that are left; a card of an older format
+    /// becomes one of the newest.
     fn save<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16, life: Life) -> Result<(), Error> {
         let mut object = tee.open(&name(index))?;
         let before = core::mem::replace(&mut self.life, life);
-        let saved = if self.newest {
+        let saved = if self.newest && self.profile.limited_use().is_none() {
             let used = Use { reserved, life, contact: self.contact.as_ref(), log: &self.log }.to_bytes();
             used.and_then(|used| Ok(tee.write(&mut object, USE_AT, used.as_slice())?))
         } else {
@@ -226,7 +287,7 @@ impl Store {
             _ => Payments::new(),
         };
         let contact = profile.contact.as_ref().map(ContactState::new);
-        let (reserved, used, unsaved, newest) = (0, 0, false, true);
+        let (reserved, used, held, unsaved, newest) = (0, 0, Held::default(), false, true);
         let mut card = Box::new(Card {
             id: card,
             provider,
@@ -236,6 +297,7 @@ impl Store {
             life,
             contact,
             log,
+            held,
             unsaved,
             newest,
         });
@@ -321,20 +383,48 @@ impl Store {
         saved
     }
 
+    /// Adds a batch of limited-use keys to a card: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`], [`Error::WrongProvider`], [`Error::NotLimitedUse`], [`Error::BatchInvalid`],
+    /// [`Error::BatchNotNewer`], [`Error::KeysFull`]; storage's, and the card is then as it was.
+    pub fn replenish<T: Tee>(
+        &mut self,
+        tee: &mut T,
+        id: CardId,
+        provider: ProviderId,
+        batch: KeyBatch,
+        time: Option<u64>,
+    ) -> Result<KeysLeft, Error> {
+        let (index, card) = self.held_mut(id)?;
+        if card.provider != provider {
+            return Err(Error::WrongProvider);
+        }
+        card.keys_left(time)?;
+        let rules = card.profile.limited_use().ok_or(Error::NotLimitedUse)?;
+        if batch.key_version != card.profile.key_version {
+            return Err(Error::BatchInvalid);
+        }
+        let before = card.held.len();
+        card.held.add(batch, rules, card.used.max(card.reserved))?;
+        if let Err(error) = card.save(tee, index, card.reserved, card.life) {
+            card.held.truncate(before);
+            return Err(error);
+        }
+        card.keys_left(time)
+    }
+
     /// Makes sure that at least one counter is reserved, and that every payment is stored: one change of storage, when
     /// there is anything to change.
     ///
     /// # Errors
-    /// [`Error::UnknownCard`]; [`Error::AtcExhausted`] after 65,535 transactions; storage's.
-    pub fn reserve<T: Tee>(&mut self, tee: &mut T, id: CardId) -> Result<u16, Error> {
+    /// [`Error::UnknownCard`]; [`Error::AtcExhausted`] after 65,535 transactions, [`Error::KeysUsedUp`]; storage's.
+    pub fn reserve<T: Tee>(&mut self, tee: &mut T, id: CardId, time: Option<u64>) -> Result<u16, Error> {
         let (index, card) = self.held_mut(id)?;
-        let mut reserved = card.reserved;
-        if card.taps_ready() == 0 {
-            reserved = card.used.saturating_add(ATC_RANGE);
-            if reserved == card.used {
-                return Err(Error::AtcExhausted);
-            }
+        if let Some(time) = time {
+            card.held.expire(time);
         }
+        let reserved = if card.taps_ready() == 0 { card.next_range()? } else { card.reserved };
         if reserved != card.reserved || card.unsaved {
             card.save(tee, index, reserved, card.life)?;
         }
@@ -344,9 +434,9 @@ impl Store {
 
 fn held(stored: Stored) -> Box<Card> {
     let newest = stored.is_newest();
-    let Stored { reserved, life, card: id, provider, profile, contact, log: Log(log), .. } = stored;
-    let (contact, used, unsaved) = (contact.0, reserved, false);
-    Box::new(Card { id, provider, profile, reserved, used, life, contact, log, unsaved, newest })
+    let Stored { reserved, life, card: id, provider, profile, contact, log: Log(log), held, .. } = stored;
+    let (contact, used, held, unsaved) = (contact.0, reserved, Held::stored(held, reserved), false);
+    Box::new(Card { id, provider, profile, reserved, used, life, contact, log, held, unsaved, newest })
 }
 
 fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {

@@ -10,7 +10,7 @@ use tapvault_proto::{
     card::{LOG_LEN, LogEntry},
     emv::AID_UNIONPAY_DEBIT,
     id::{CardId, ProviderId},
-    profile::{CardProfile, Cvn, Key128, Oda, Product, Suite, VerificationStatus},
+    profile::{CardKeys, CardProfile, Cvn, Key128, Oda, Product, Suite, VerificationStatus},
     token::{Channel, ChannelKey, Domain, REQUESTOR_LEN, Token},
     wire::{Bytes, Reader, Wire, Writer, decode_exact},
 };
@@ -240,7 +240,7 @@ fn newest(old: StoredV2) -> Result<Stored, Error> {
         signature_allowed: profile.signature_allowed,
         verification_from: profile.verification_from,
         verification_status: profile.verification_status,
-        keys: Vec::from_iter([ChannelKey { channel: Channel::Nfc, udk: profile.udk }]),
+        keys: CardKeys::Udk(Vec::from_iter([ChannelKey { channel: Channel::Nfc, udk: profile.udk }])),
         token: Token {
             par: Bytes::new(),
             requestor: [b'0'; REQUESTOR_LEN],
@@ -255,6 +255,6 @@ fn newest(old: StoredV2) -> Result<Stored, Error> {
     };
     // Counters begin at 1: a zero is a place that was never used.
     let log = Log(log.0.into_iter().filter(|entry| entry.atc != 0).map(EntryV2::newest).collect());
-    let contact = StoredContact(None);
-    Ok(Stored { format, reserved, life: Life::new(true), contact, log, card, provider, profile })
+    let (contact, held) = (StoredContact(None), Vec::new());
+    Ok(Stored { format, reserved, life: Life::new(true), contact, log, card, provider, profile, held })
 }

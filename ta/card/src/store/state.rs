@@ -3,6 +3,7 @@
 
 use super::{
     contact::{self, ContactState, StoredContact},
+    limited::Held,
     old,
 };
 use heapless::Vec;
@@ -10,6 +11,7 @@ use tapvault_proto::{
     Error,
     card::{LOG_LEN, LogEntry},
     id::{CardId, ProviderId},
+    limited::{LimitedUseKey, MAX_HELD},
     profile::CardProfile,
     token::{TokenAction, TokenState},
     wire::{Reader, Wire, Writer, decode_exact},
@@ -128,6 +130,8 @@ tapvault_proto::message! {
         provider: ProviderId,
         /// Keys and data.
         profile: CardProfile,
+        /// Limited-use keys that may not have been used, by their counters; none of a card with others.
+        held: Vec<LimitedUseKey, MAX_HELD>,
     }
 }
 /// Writes the newest format of a card into `out`; returns its length.
@@ -138,6 +142,7 @@ pub fn encode(
     out: &mut [u8],
     used: Use<'_>,
     (card, provider, profile): (CardId, ProviderId, &CardProfile),
+    held: &Held,
 ) -> Result<usize, Error> {
     let mut out = Writer::new(out);
     FORMAT.encode(&mut out)?;
@@ -145,6 +150,7 @@ pub fn encode(
     card.encode(&mut out)?;
     provider.encode(&mut out)?;
     profile.encode(&mut out)?;
+    held.encode(&mut out)?;
     Ok(out.len())
 }
 
@@ -205,7 +211,7 @@ mod tests {
             let whole = (stored.card, stored.provider, &stored.profile);
             let used =
                 Use { reserved: stored.reserved, life: stored.life, contact: None, log: &stored.log.0 };
-            let len = encode(&mut bytes, used, whole).unwrap();
+            let len = encode(&mut bytes, used, whole, &Held::default()).unwrap();
             let at = USE_AT as usize;
             assert_eq!(bytes[at..at + USE_LEN], *used.to_bytes().unwrap());
             let again = Stored::read(&bytes[..len]).unwrap();

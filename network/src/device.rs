@@ -1,0 +1,143 @@
+//! Devices: the factory certifies their keys, and a provider checks them before it seals anything.
+
+use crate::{
+    kind::{read, write},
+    lab::{self, sign},
+};
+use p256::ecdsa::{Signature, SigningKey, VerifyingKey, signature::Verifier};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use tapvault_proto::device::{ChallengeReply, DeviceCertificate, DeviceKeyReply, Sealing};
+
+/// Default user id of SM2 signatures (GM/T 0009).
+const SM2_ID: &str = "1234567812345678";
+
+/// Why a challenge is not believed to come from a trusted app of a certified device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceError {
+    /// The certificate is not signed by the factory root.
+    Certificate,
+    /// The device did not sign this challenge and recipient key.
+    Signature,
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certificate => "the device is not certified by the factory root: nothing is sealed for it",
+            Self::Signature => {
+                "the challenge is not signed by the certified device: nothing is sealed for it; \
+                 give what `tapvault card challenge --json` printed, as it is"
+            }
+        })
+    }
+}
+
+impl std::error::Error for DeviceError {}
+
+/// The factory of the device's maker. Its key is wiped when dropped; there is no `Debug`.
+pub struct Factory(SigningKey);
+
+impl Factory {
+    /// The lab's, whose root the trusted apps believe unless they are built for another.
+    #[must_use]
+    pub fn lab() -> Self {
+        Self(lab::factory_root())
+    }
+
+    /// A factory with a root of its own.
+    #[must_use]
+    pub const fn new(root: SigningKey) -> Self {
+        Self(root)
+    }
+
+    /// Certifies the keys that a device showed on the factory's line, which must reach no one but the device.
+    #[must_use]
+    pub fn certify(&self, keys: &DeviceKeyReply) -> DeviceCertificate {
+        let DeviceKeyReply { key, sm2_key, .. } = *keys;
+        let mut certificate = DeviceCertificate { key, sm2_key, signature: [0; 64] };
+        certificate.signature = sign(&self.0, &certificate.signed_bytes());
+        certificate
+    }
+}
+
+/// Checks that a challenge was drawn by a trusted app of a device that this root certified.
+///
+/// # Errors
+/// [`DeviceError`].
+pub fn check(root: &VerifyingKey, challenge: &ChallengeReply) -> Result<(), DeviceError> {
+    let certificate = &challenge.certificate;
+    if !verifies(root, &certificate.signed_bytes(), &certificate.signature) {
+        return Err(DeviceError::Certificate);
+    }
+    let message = challenge.signed_bytes();
+    let signed = match challenge.sealing {
+        Sealing::Hpke => VerifyingKey::from_sec1_bytes(&certificate.key)
+            .is_ok_and(|key| verifies(&key, &message, &challenge.signature)),
+        Sealing::Sm2 => sm2_verifies(&certificate.sm2_key, &message, &challenge.signature),
+    };
+    if signed { Ok(()) } else { Err(DeviceError::Signature) }
+}
+
+/// A device's certificate in a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateDocument {
+    /// P-256, 65 bytes.
+    #[serde(with = "hex::serde")]
+    pub key: [u8; 65],
+    /// SM2, 65 bytes.
+    #[serde(with = "hex::serde")]
+    pub sm2_key: [u8; 65],
+    /// The factory root's signature, 64 bytes.
+    #[serde(with = "hex::serde")]
+    pub signature: [u8; 64],
+}
+
+/// A challenge as JSON, as `tapvault card challenge --json` writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengeDocument {
+    /// How the package is to be sealed: `hpke` or `sm2`.
+    #[serde(serialize_with = "write", deserialize_with = "read")]
+    pub sealing: Sealing,
+    /// 32 bytes.
+    #[serde(with = "hex::serde")]
+    pub challenge: [u8; 32],
+    /// The challenge's own key, 65 bytes.
+    #[serde(with = "hex::serde")]
+    pub recipient: [u8; 65],
+    /// The device's certificate.
+    pub certificate: CertificateDocument,
+    /// The device's signature, 64 bytes.
+    #[serde(with = "hex::serde")]
+    pub signature: [u8; 64],
+}
+
+impl From<ChallengeDocument> for ChallengeReply {
+    fn from(document: ChallengeDocument) -> Self {
+        let ChallengeDocument { sealing, challenge, recipient, certificate, signature } = document;
+        let CertificateDocument { key, sm2_key, signature: certified } = certificate;
+        let certificate = DeviceCertificate { key, sm2_key, signature: certified };
+        Self { sealing, challenge, recipient, certificate, signature }
+    }
+}
+
+impl From<ChallengeReply> for ChallengeDocument {
+    fn from(reply: ChallengeReply) -> Self {
+        let ChallengeReply { sealing, challenge, recipient, certificate, signature } = reply;
+        let DeviceCertificate { key, sm2_key, signature: certified } = certificate;
+        let certificate = CertificateDocument { key, sm2_key, signature: certified };
+        Self { sealing, challenge, recipient, certificate, signature }
+    }
+}
+
+fn verifies(key: &VerifyingKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    Signature::from_slice(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+}
+
+fn sm2_verifies(key: &[u8; 65], message: &[u8], signature: &[u8; 64]) -> bool {
+    let key = sm2::dsa::VerifyingKey::from_sec1_bytes(SM2_ID, key);
+    let signature = sm2::dsa::Signature::from_slice(signature);
+    matches!((key, signature), (Ok(key), Ok(signature)) if key.verify(message, &signature).is_ok())
+}
