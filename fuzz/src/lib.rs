@@ -1,6 +1,9 @@
 //! What the targets share: a provider whose key everybody knows, and a limit on memory that a guest may take.
 #![forbid(unsafe_code)]
 
+pub mod phone;
+pub mod transcript;
+
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use tapvault_proto::id::ProviderId;
 use teei_hypervisor::{manifest::Signer, signature::PublicKey};
