@@ -5,6 +5,7 @@
 pub mod admission;
 #[cfg(feature = "optee")]
 pub mod bench;
+pub mod canary;
 pub mod cases;
 pub mod contact;
 #[cfg(feature = "optee")]

@@ -11,6 +11,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    vec,
     vec::Vec,
 };
 use tapvault_proto::{
@@ -19,6 +20,7 @@ use tapvault_proto::{
     service::Service,
 };
 use teei_hypervisor::{edges, manifest::Signer};
+use zeroize::Zeroize;
 
 /// A trusted app's UUID, and the name of one of its objects.
 type Name = (Uuid, Vec<u8>);
@@ -60,6 +62,13 @@ impl World {
         if let Some(contents) = self.objects.get_mut(&(app, name.to_vec())) {
             *contents = None;
         }
+    }
+}
+
+/// Wipes an object that is no more: whoever looks for what a trusted app leaves in memory is not to find storage's.
+fn wipe(object: Option<Option<Vec<u8>>>) {
+    if let Some(Some(mut contents)) = object {
+        contents.zeroize();
     }
 }
 
@@ -205,7 +214,7 @@ impl Tee for HostTee {
         let object = self.opened(name.clone())?;
         let mut world = self.device.borrow_mut();
         world.change()?;
-        world.objects.insert(name, Some(data.to_vec()));
+        wipe(world.objects.insert(name, Some(data.to_vec())));
         drop(world);
         Ok(object)
     }
@@ -226,7 +235,10 @@ impl Tee for HostTee {
             return Err(StorageError::Corrupt);
         };
         let end = offset as usize + data.len();
-        contents.resize(contents.len().max(end), 0);
+        if contents.len() < end {
+            let longer = [&contents[..], &vec![0; end - contents.len()]].concat();
+            wipe(Some(Some(std::mem::replace(contents, longer))));
+        }
         contents[offset as usize..end].copy_from_slice(data);
         Ok(())
     }
@@ -234,7 +246,7 @@ impl Tee for HostTee {
     fn delete(&mut self, object: Self::Object) -> Result<(), StorageError> {
         let mut world = self.device.borrow_mut();
         world.change()?;
-        world.objects.remove(&object.name);
+        wipe(world.objects.remove(&object.name));
         drop(world);
         Ok(())
     }

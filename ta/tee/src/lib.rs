@@ -15,6 +15,10 @@ pub mod host;
 #[cfg(feature = "optee")]
 #[allow(unsafe_code, reason = "the adapter to OP-TEE and the entry points")]
 pub mod optee;
+#[allow(unsafe_code, reason = "wipes memory that no value owns any more")]
+mod wiped;
+
+pub use wiped::Wiped;
 
 use tapvault_proto::{
     Error,

@@ -6,7 +6,6 @@ mod old;
 mod state;
 
 use crate::suite::{self, SessionKey};
-use alloc::boxed::Box;
 use limited::Held;
 
 pub use contact::ContactState;
@@ -21,7 +20,7 @@ use tapvault_proto::{
     token::Channel,
     wire::{Bytes, Wire},
 };
-use tapvault_tee::{StorageError, Tee};
+use tapvault_tee::{StorageError, Tee, Wiped};
 use zeroize::Zeroizing;
 
 /// A card ready to use.
@@ -178,7 +177,7 @@ pub enum Place {
     Damaged,
     /// Held by a card. On the heap, which has room for all (`build.rs`): sixteen on the stack, while they are
     /// read, would be more than it holds.
-    Held(Box<Card>),
+    Held(Wiped<Card>),
 }
 
 /// All places.
@@ -234,7 +233,7 @@ impl Store {
 
     fn cards(&self) -> impl Iterator<Item = &Card> {
         self.places.iter().filter_map(|place| match place {
-            Place::Held(card) => Some(card.as_ref()),
+            Place::Held(card) => Some(&**card),
             _ => None,
         })
     }
@@ -288,7 +287,7 @@ impl Store {
         };
         let contact = profile.contact.as_ref().map(ContactState::new);
         let (reserved, used, held, unsaved, newest) = (0, 0, Held::default(), false, true);
-        let mut card = Box::new(Card {
+        let mut card = Wiped::new(Card {
             id: card,
             provider,
             profile,
@@ -355,7 +354,7 @@ impl Store {
 
     fn held_mut(&mut self, id: CardId) -> Result<(usize, &mut Card), Error> {
         let mut held = self.places.iter_mut().enumerate().filter_map(|(index, place)| match place {
-            Place::Held(card) => Some((index, card.as_mut())),
+            Place::Held(card) => Some((index, &mut **card)),
             Place::Empty | Place::Damaged => None,
         });
         held.find(|(_, card)| card.id == id).ok_or(Error::UnknownCard)
@@ -432,11 +431,11 @@ impl Store {
     }
 }
 
-fn held(stored: Stored) -> Box<Card> {
+fn held(stored: Stored) -> Wiped<Card> {
     let newest = stored.is_newest();
     let Stored { reserved, life, card: id, provider, profile, contact, log: Log(log), held, .. } = stored;
     let (contact, used, held, unsaved) = (contact.0, reserved, Held::stored(held, reserved), false);
-    Box::new(Card { id, provider, profile, reserved, used, life, contact, log, held, unsaved, newest })
+    Wiped::new(Card { id, provider, profile, reserved, used, life, contact, log, held, unsaved, newest })
 }
 
 fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {
