@@ -12,7 +12,7 @@ use tapvault::{
     transport::call,
 };
 use tapvault_device_tests::{
-    Outcome, admission, bench, ensure, hostile,
+    Outcome, admission, bench, canary, ensure, hostile,
     lab::say,
     powerloss,
     random::Random,
@@ -28,7 +28,7 @@ use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, 
 
 const HELP: &str =
     "guest-tests [TEST]: without a name (as root) runs every test as its user; with one runs it here.
-Also: without PREFIX (all but those), bench, ram, tvms, costs, waits confined|free, attack NAME, busy, powerloss, endurance, hold, die, list.";
+Also: without PREFIX (all but those), bench, ram, tvms, costs, waits confined|free, attack NAME, busy, powerloss, endurance, canary, hold, die, list.";
 const SWITCH: &str = "/run/tapvault/powercut";
 
 struct Test {
@@ -56,6 +56,7 @@ fn tests() -> Vec<Test> {
     );
     add("a_guest_that_tries_everything_leaves_nothing_behind", "root", Box::new(anything));
     add("a_tvm_dies_alone", "root", Box::new(|| death("tvm-death", "wallet", "die-as-tvm")));
+    add("no_secret_reaches_the_normal_world", "root", Box::new(canary::run));
     add("the_platform_reads_and_verifies_the_audit_log", "tvboot", Box::new(audit_log));
     for scenario in scenarios::all::<Optee>() {
         let run = scenario.run;
@@ -107,6 +108,8 @@ fn main() -> ExitCode {
         Some("endurance") => endurance(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("anything") => anything_of(&std::env::args().nth(2).unwrap_or_default()),
         Some("sessions") => sessions(),
+        Some("canary") => canary::run(),
+        Some("canary-pay") => canary::pay(),
         Some("hold") => admission::hold(),
         Some("walk") => admission::walk(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("die") => die(),
