@@ -19,6 +19,7 @@ use std::{
 use tapvault::{
     Channel, ClientError, Transport, Wallet,
     sim::{Sim, SimChannel},
+    wallet::Purpose,
 };
 use tapvault_device_tests::{
     canary::{self, CANARY_PIN, Canaries},
@@ -38,7 +39,6 @@ use tapvault_proto::{
     wire::Bytes,
 };
 use tapvault_tee::{Tee, host::HostTee};
-use tapvault::wallet::Purpose;
 
 /// What freed blocks are looked through for, once it is known.
 static PLANTED: OnceLock<Canaries> = OnceLock::new();

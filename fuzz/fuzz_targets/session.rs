@@ -39,7 +39,8 @@ static STORED: LazyLock<Objects> = LazyLock::new(|| {
     lab.set_pin(&mut wallet, PIN).expect("a PIN");
     lab.kind.oda = OdaKind::Sm2;
     lab.issue(&mut wallet, CARDS[0]).expect("a card");
-    lab.kind = CardKind { suite: Suite::PbocSm4, cvn: Cvn::V17, product: Product::Credit, ..CardKind::default() };
+    lab.kind =
+        CardKind { suite: Suite::PbocSm4, cvn: Cvn::V17, product: Product::Credit, ..CardKind::default() };
     lab.issue(&mut wallet, CARDS[1]).expect("a card");
     device.borrow().objects.clone()
 });
@@ -75,7 +76,10 @@ fn last(log: &[LogEntry]) -> u16 {
 fn check(before: &Seen, after: &Seen, response: &Response, gpo: bool) {
     let (status, data) = (response.status(), response.data());
     assert!((2..=MAX_RESPONSE).contains(&response.as_bytes().len()));
-    assert!(StatusWord::from_code(status).is_some_and(|word| word != StatusWord::NoDiagnosis), "{status:04X}");
+    assert!(
+        StatusWord::from_code(status).is_some_and(|word| word != StatusWord::NoDiagnosis),
+        "{status:04X}"
+    );
     assert_eq!(before.objects, after.objects, "{status:04X}: storage changed during a tap");
     let ok = status == StatusWord::Ok as u16;
     assert!(ok || data.is_empty(), "a refusal with data");
@@ -136,7 +140,13 @@ fn forwarded(client: &mut Wallet<Sim>, command: &[u8]) -> Option<Response> {
 }
 
 /// Runs the steps between two entries into the field.
-fn run(wallet: &mut Wallet<Sim>, client: &mut Wallet<Sim>, watcher: &mut Watcher, steps: &[Step], verified: bool) {
+fn run(
+    wallet: &mut Wallet<Sim>,
+    client: &mut Wallet<Sim>,
+    watcher: &mut Watcher,
+    steps: &[Step],
+    verified: bool,
+) {
     let first = CARDS[0];
     if verified {
         Lab::new().expect("a bank").verify(client, first, PIN).expect("the PIN");

@@ -41,7 +41,9 @@ fn compare(mut bytes: &[u8]) {
                 seen.push(ours);
             }
             (Ok(ours), None) => panic!("only ours reads {ours:?}"),
-            (Err(_), Some((tag, .., form))) => assert!(tag > 0xFFFF || form > 0x81, "only theirs reads {tag:X}"),
+            (Err(_), Some((tag, .., form))) => {
+                assert!(tag > 0xFFFF || form > 0x81, "only theirs reads {tag:X}")
+            }
             (Err(_), None) => {}
         }
     }

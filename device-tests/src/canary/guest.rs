@@ -175,7 +175,9 @@ fn memory(canaries: &Canaries, process: u32) -> Outcome<Looked> {
         let mut words = map.split_whitespace();
         let (range, rights) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let Some((from, to)) = range.split_once('-') else { continue };
-        let (Ok(from), Ok(to)) = (u64::from_str_radix(from, 16), u64::from_str_radix(to, 16)) else { continue };
+        let (Ok(from), Ok(to)) = (u64::from_str_radix(from, 16), u64::from_str_radix(to, 16)) else {
+            continue;
+        };
         if rights.starts_with('r') {
             look(canaries, &mut file, (from, to.saturating_sub(from)), &mut looked);
         }

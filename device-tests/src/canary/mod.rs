@@ -47,7 +47,8 @@ fn udk(channel: Channel) -> Key128 {
 /// The bank's.
 pub fn package(lab: &mut Lab, card: CardId, challenge: &ChallengeReply) -> Outcome<(String, CardProfile)> {
     let (_, mut profile) = lab.package_and_profile(card, challenge)?;
-    profile.keys = Channel::ALL.map(|channel| ChannelKey { channel, udk: udk(channel) }).into_iter().collect();
+    profile.keys =
+        Channel::ALL.map(|channel| ChannelKey { channel, udk: udk(channel) }).into_iter().collect();
     if let Some(Oda { key: OdaKey::Sm2(key), .. }) = &mut profile.oda {
         *key = SecretBytes::new(&bytes("scalar")).ok_or("a scalar is too long")?;
     }
@@ -104,9 +105,12 @@ impl Canaries {
         let inverted: Vec<_> = secret.iter().map(|byte| !byte).collect();
         let backwards: Vec<_> = secret.iter().rev().copied().collect();
         let turned: Vec<_> = secret.chunks(4).flat_map(|word| word.iter().rev().copied()).collect();
-        for (form, bytes) in
-            [("", secret), (", inverted", &inverted), (", backwards", &backwards), (", turned round", &turned)]
-        {
+        for (form, bytes) in [
+            ("", secret),
+            (", inverted", &inverted),
+            (", backwards", &backwards),
+            (", turned round", &turned),
+        ] {
             for piece in bytes.chunks_exact(PIECE) {
                 self.insert(&format!("{name}{form}"), piece.to_vec());
             }
@@ -183,7 +187,11 @@ mod tests {
             digits,
         ] {
             let hidden = [&[0x11; 1000], &form[..], &[0x22; 1000]].concat();
-            assert_eq!(canaries.find(&hidden).map(|(_, at)| (990..1010).contains(&at)), Some(true), "{form:02X?}");
+            assert_eq!(
+                canaries.find(&hidden).map(|(_, at)| (990..1010).contains(&at)),
+                Some(true),
+                "{form:02X?}"
+            );
         }
         assert_eq!(canaries.find(&bytes("of another")), None);
         assert_eq!(canaries.find(&[]), None);
