@@ -27,7 +27,7 @@ use tapvault_device_tests::{
     oda::{Read, WANTS_ODA},
     random::Random,
 };
-use tapvault_network::{kind::CardKind, oda::OdaKind, registry::CNY};
+use tapvault_network::{kind::CardKind, oda::OdaKind, online::Payee, registry::CNY};
 use tapvault_proto::{
     PROTOCOL_VERSION,
     card::{METHODS as CARD, RemoveRequest},
@@ -230,8 +230,7 @@ fn use_everything(watched: &Watched) {
         let profile = install(watched, &mut lab, &mut wallet, CARD_ID);
         wallet.cards().unwrap();
         wallet.show(CARD_ID).unwrap();
-        let nonce = wallet.time_nonce().unwrap();
-        wallet.set_time(lab.provider.time(nonce, 1_795_694_400)).unwrap();
+        lab.set_time(&mut wallet).unwrap();
         let purpose = Purpose { card: CARD_ID, ceiling: 100_000, currency: CNY };
         wallet.verify_pin(provider, purpose, &mut Digits::of(&[CANARY_PIN])).unwrap();
         wallet.nfc_on(CARD_ID).unwrap();
@@ -242,6 +241,13 @@ fn use_everything(watched: &Watched) {
             let read = Read::tap(&mut tap, WANTS_ODA, [1, 2, 3, 4]).unwrap();
             assert_eq!(read.get(0x9F4B).is_ok(), profile.oda.is_some());
             assert_eq!(tap.transmit(&lab::gpo_command(100, true)).status(), 0x6985);
+        }
+        wallet.qr_code(provider, CARD_ID, &mut Digits::of(&[CANARY_PIN])).unwrap();
+        let merchant = Payee::merchant("898110048990001", "Tea Shop").unwrap();
+        let order = merchant.own_order("1", (100, CNY), lab::TIME + 900).unwrap();
+        for payee in [merchant, Payee::wallet().unwrap()] {
+            let request = payee.request(order.clone()).unwrap().to_json().unwrap();
+            wallet.pay_online(provider, CARD_ID, &request, &mut Digits::of(&[CANARY_PIN])).unwrap();
         }
         wallet.card_log(CARD_ID).unwrap();
         let command = lab.provider.command(CARD_ID, profile.key_version, 1, TokenAction::Suspend);

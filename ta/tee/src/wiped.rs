@@ -54,8 +54,10 @@ mod tests {
     fn it_holds_a_value_and_drops_it_once() {
         let counted = Rc::new(());
         let mut wiped = Wiped::new((7, Rc::clone(&counted)));
-        wiped.0 += 1;
-        assert_eq!((wiped.0, Rc::strong_count(&counted)), (8, 2));
+        let (number, _) = &mut *wiped;
+        *number += 1;
+        let (number, _) = &*wiped;
+        assert_eq!((*number, Rc::strong_count(&counted)), (8, 2));
         drop(wiped);
         assert_eq!(Rc::strong_count(&counted), 1);
     }
