@@ -23,11 +23,12 @@ use tapvault::{
 };
 use tapvault_device_tests::{
     canary::{self, CANARY_PIN, Canaries},
+    contact,
     lab::{self, Digits, Lab},
     oda::{Read, WANTS_ODA},
     random::Random,
 };
-use tapvault_network::{kind::CardKind, oda::OdaKind, online::Payee, registry::CNY};
+use tapvault_network::{contact::ContactRules, kind::CardKind, oda::OdaKind, online::Payee, registry::CNY};
 use tapvault_proto::{
     PROTOCOL_VERSION,
     card::{METHODS as CARD, RemoveRequest},
@@ -223,6 +224,8 @@ fn everything() -> Canaries {
         let challenge = wallet.card_challenge().unwrap();
         canaries.add_profile(&canary::package(&mut lab, CARD_ID, &challenge).unwrap().1);
     }
+    // The kind that `use_everything` ends with. Its card PIN is one that everybody knows.
+    canaries.add_profile(&contact::test_card(&lab, ContactRules::default()).profile().unwrap());
     canaries
 }
 
@@ -267,6 +270,14 @@ fn use_everything(watched: &Watched) {
         wallet.resume(CARD_ID).unwrap();
         wallet.nfc_off().unwrap();
     }
+    let test = contact::test_card(&lab, ContactRules::default());
+    let id = contact::issue(&lab, &mut wallet, &test).unwrap();
+    let mut card = wallet.insert_card(id).unwrap();
+    contact::begin(&mut card, &test).unwrap();
+    assert_eq!(card.transmit(&contact::verify(&test.rules.pin)).status(), 0x9000);
+    let data = contact::terminal_data(100, [0; 5], [1, 2, 3, 4]);
+    assert_eq!(card.transmit(&contact::command(0x80, 0xAE, 0x80, 0, &data)).status(), 0x9000);
+    wallet.remove_card(id).unwrap();
     wallet.change_pin(provider, &mut Digits::of(&[CANARY_PIN, "1357"])).unwrap();
     wallet.change_pin(provider, &mut Digits::of(&["1357", CANARY_PIN])).unwrap();
     let name = TrustletName::new(b"transit").unwrap();

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use tapvault_network::{kind::Named, suite::session_key};
 use tapvault_proto::{
     card::ChallengeReply,
+    contact::Contact,
     id::CardId,
     profile::{CardProfile, Key128, Oda, OdaKey, RsaKey, SecretBytes},
     token::{Channel, ChannelKey},
@@ -79,6 +80,15 @@ impl Canaries {
             for atc in 1..=COUNTERS {
                 let key = session_key(profile.suite, udk, atc);
                 self.add(&format!("session key {atc} for {}", channel.name()), key.expose());
+            }
+        }
+        if let Some(Contact { udk, mac, encryption, .. }) = &profile.contact {
+            for (name, key) in [("cryptograms", udk), ("script MACs", mac), ("script data", encryption)] {
+                self.add(&format!("test profile's key for {name}"), key.expose());
+                for atc in 1..=COUNTERS {
+                    let key = session_key(profile.suite, key, atc);
+                    self.add(&format!("test profile's session key {atc} for {name}"), key.expose());
+                }
             }
         }
         match profile.oda.as_ref().map(|oda| &oda.key) {
