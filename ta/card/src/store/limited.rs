@@ -5,19 +5,19 @@
 //! together or not at all.
 
 use crate::suite::SessionKey;
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 use tapvault_proto::{
     Error,
     limited::{KeyBatch, LIMITED_RANGE, LimitedUse, LimitedUseKey, MAX_HELD},
     token::Channel,
     wire::{Wire, Writer},
 };
+use tapvault_tee::Wiped;
 use zeroize::Zeroizing;
 
 /// Keys by their counters, lowest first.
 #[derive(Default)]
-#[allow(clippy::vec_box, reason = "a key that moves with the list leaves a copy behind")]
-pub struct Held(Vec<Box<LimitedUseKey>>);
+pub struct Held(Vec<Wiped<LimitedUseKey>>);
 
 impl Held {
     /// Most heap that they take: cells, 16 bytes around each, and the list.
@@ -26,7 +26,7 @@ impl Held {
 
     /// Those of a stored card that have counters above `used`.
     pub fn stored(keys: heapless::Vec<LimitedUseKey, MAX_HELD>, used: u16) -> Self {
-        Self(keys.into_iter().filter(|key| key.atc > used).map(Box::new).collect())
+        Self(keys.into_iter().filter(|key| key.atc > used).map(Wiped::new).collect())
     }
 
     /// Writes them as `Stored` reads them.
@@ -91,7 +91,7 @@ impl Held {
             return Err(Error::KeysFull);
         }
         for (atc, keys) in (first..).zip(keys) {
-            self.0.push(Box::new(LimitedUseKey { atc, valid_until, keys }));
+            self.0.push(Wiped::new(LimitedUseKey { atc, valid_until, keys }));
         }
         Ok(())
     }
