@@ -147,6 +147,14 @@ errors! {
     WrongRequestor = 0x8054_0327, "the card's token is not this wallet's; use a card that was made for it";
     /// The payee's certified key for payment data is no point of P-256.
     RecipientInvalid = 0x8054_0328, "the payee's certificate holds no usable key for payment data; do not pay";
+    /// Not 13 to 19 decimal digits, or the check digit does not fit.
+    CardNumber = 0x8054_0340, "the card number is mistyped: 13 to 19 digits, the last of which fits the others";
+    /// Not a year and a month.
+    CardExpiry = 0x8054_0341, "the expiry is mistyped: two digits of the year, two of the month";
+    /// Not 3 or 4 decimal digits.
+    SecurityCode = 0x8054_0342, "the CVN2 is mistyped: three or four digits, printed on the back of the card";
+    /// The certificate of who asks for card data does not chain to the trust root of this TA, or holds no usable key.
+    RecipientCertificate = 0x8054_0343, "whoever asks for card data is not certified for that; do not type them";
 
     // 0x8054_04xx: PIN.
 
@@ -301,6 +309,10 @@ mod tests {
                 0x8054_0326,
                 0x8054_0327,
                 0x8054_0328,
+                0x8054_0340,
+                0x8054_0341,
+                0x8054_0342,
+                0x8054_0343,
                 0x8054_0401,
                 0x8054_0402,
                 0x8054_0403,

@@ -10,6 +10,7 @@
 //! * [`device`]: the device's keys, and the challenges that they sign.
 //! * [`limited`]: limited-use keys, in place of keys to derive them from.
 //! * [`token`]: where a token may be used, and the commands that move it through its life.
+//! * [`binding`]: card data typed by their holder, sealed for their bank.
 //! * [`document`]: JSON documents (sealed card package, what a wallet may display).
 //!
 //! Every byte decoded here may come from an attacker: decoding never panics, never allocates, and
@@ -21,6 +22,7 @@
 extern crate std;
 
 pub mod approval;
+pub mod binding;
 pub mod card;
 pub mod contact;
 pub mod device;

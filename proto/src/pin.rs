@@ -4,6 +4,10 @@
 use crate::{
     Error,
     approval::{BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
+    binding::{
+        BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData,
+        SubmitCardDataInsecureRequest, SubmitCardDataReply,
+    },
     id::{CardId, ProviderId, TrustletName},
     trustlet::Forwarded,
     wire::{Bytes, Reader, Wire, Writer},
@@ -372,10 +376,16 @@ crate::service! {
         0x0113 begin_confirm(BeginConfirmRequest) -> EntryReply, needs WALLET;
         /// Begins to approve a payment; the try counter is lowered in storage before this returns.
         0x0114 begin_approval(BeginApprovalRequest) -> EntryReply, needs WALLET;
+        /// Begins an entry of card data for a bank.
+        0x0118 begin_card_data(BeginCardDataRequest) -> CardDataEntryReply, needs WALLET;
         /// Submits the digits in clear and compares, in memory only.
         0x0120 submit_insecure(SubmitInsecureRequest) -> SubmitReply, needs WALLET;
         /// Stores the outcome.
         0x0121 finish(FinishRequest) -> FinishReply, needs WALLET;
+        /// Submits card data in clear and seals them.
+        0x0128 submit_card_data_insecure(SubmitCardDataInsecureRequest) -> SubmitCardDataReply, needs WALLET;
+        /// Hands out sealed card data.
+        0x0129 finish_card_data(FinishCardDataRequest) -> SealedCardData, needs WALLET;
         /// Hands a verification to the card trusted app.
         0x0201 take_verification(TakeVerificationRequest) -> TakeVerificationReply, needs PEER;
         /// Hands an approval to the card trusted app.

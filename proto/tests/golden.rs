@@ -9,6 +9,7 @@ use std::fmt::Write;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::{Approval, BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
+    binding,
     card::{self, ATC_RANGE, CardEntry, CardState},
     contact::{ArpcMethod, CardPin, Contact},
     device::{self, Sealing},
@@ -441,6 +442,35 @@ fn limited_samples(lines: &mut String) {
     sample(lines, "card.keys_left.reply", &KeysLeft { left: 4, threshold: 4 });
 }
 
+fn binding_samples(lines: &mut String) {
+    let certificate = binding::RecipientCertificate {
+        provider: PROVIDER,
+        name: bytes(b"Lab Bank A"),
+        recipient: [0x04; 65],
+        signature: [0x54; 64],
+    };
+    let begin = binding::BeginCardDataRequest { certificate, nonce: [0x4E; 32] };
+    sample(lines, "pin.begin_card_data.request", &begin);
+    sample(
+        lines,
+        "pin.begin_card_data.reply",
+        &binding::CardDataEntryReply { entry: 6, challenge: [0x33; 32] },
+    );
+    let data = binding::CardData::from_ascii(b"6299990000000017", b"3112", b"123").unwrap();
+    let submit = binding::SubmitCardDataInsecureRequest { entry: 6, data };
+    sample(lines, "pin.submit_card_data_insecure.request", &submit);
+    sample(lines, "pin.submit_card_data_insecure.reply", &binding::SubmitCardDataReply {});
+    sample(lines, "pin.finish_card_data.request", &binding::FinishCardDataRequest { entry: 6 });
+    let sealed = binding::SealedCardData {
+        provider: PROVIDER,
+        nonce: [0x4E; 32],
+        challenge: [0x33; 32],
+        encapsulated: [0x04; 65],
+        sealed: [0x5E; binding::SEALED_LEN],
+    };
+    sample(lines, "pin.finish_card_data.reply", &sealed);
+}
+
 fn card_samples(lines: &mut String) {
     sample(lines, "card.status.request", &card::StatusRequest {});
     sample(
@@ -589,6 +619,7 @@ fn no_byte_on_the_wire_changes() {
     tables(&mut lines);
     supervisor_samples(&mut lines);
     pin_samples(&mut lines);
+    binding_samples(&mut lines);
     card_samples(&mut lines);
     payment_samples(&mut lines);
     key_samples(&mut lines);

@@ -1,9 +1,10 @@
 //! One PIN entry at a time: begin → submit → finish, and what a client that vanishes leaves behind.
 
-use crate::record::NewSecret;
+use crate::{card_data::Awaited, record::NewSecret};
 use tapvault_proto::{
     Error,
     approval::Approval,
+    binding::SealedCardData,
     id::{CardId, ProviderId, TrustletName},
     pin::Transfer,
 };
@@ -37,9 +38,12 @@ pub enum Purpose {
     },
     /// Change from present to new.
     Change,
+    /// Seal card data for their bank; no PIN takes part.
+    CardData,
 }
 
 /// How far the entry is.
+#[allow(clippy::large_enum_variant, reason = "there is one entry, in memory that is set aside for it")]
 pub enum Stage {
     /// The digits are awaited; for verify and change the try is already spent in storage.
     Open,
@@ -48,6 +52,10 @@ pub enum Stage {
         /// The record to store, for set and change.
         secret: Option<NewSecret>,
     },
+    /// Card data are awaited, and everything is ready to seal them.
+    Card(Awaited),
+    /// Card data are sealed; `finish_card_data` hands them out.
+    Sealed(SealedCardData),
 }
 
 /// The one entry there can be.

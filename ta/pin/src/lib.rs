@@ -3,18 +3,26 @@
 //! A try is spent in storage when entry begins and comes back only with the right digits; nothing is
 //! written between the last digit and the answer. Missing and damaged records count as locked, and a
 //! record comes into being only with its provider's ticket.
+//!
+//! Card data take the same way, begin → submit → finish, and leave sealed for their bank; nothing of them is stored.
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod card_data;
 mod entry;
 mod record;
 
+use card_data::Awaited;
 use entry::{Approved, Confirmed, Entry, Fact, Purpose, Stage};
 use record::{NewSecret, Record};
 use subtle::ConstantTimeEq;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::{BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
+    binding::{
+        BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData,
+        SubmitCardDataInsecureRequest, SubmitCardDataReply,
+    },
     id::{Caller, ProviderId},
     pin::{
         BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply,
@@ -26,7 +34,7 @@ use tapvault_proto::{
     service::Service,
     trustlet::Forwarded,
 };
-use tapvault_tee::{PeerSupervisor, Tee, TrustedApp};
+use tapvault_tee::{Millis, PeerSupervisor, Tee, TrustedApp};
 use tapvault_trust::{IS_LAB, TRUST_ROOT};
 use teei_hypervisor::{gate::Gate, signature::PublicKey};
 
@@ -145,11 +153,12 @@ impl<T: Tee> Pin<T> {
         session: u32,
         provider: ProviderId,
         purpose: Purpose,
+        stage: Stage,
     ) -> Result<u32, Error> {
         let number = self.last_entry.checked_add(1).ok_or(Error::OutOfMemory)?;
         let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
         self.last_entry = number;
-        self.entry = Some(Entry { number, session, provider, purpose, deadline, stage: Stage::Open });
+        self.entry = Some(Entry { number, session, provider, purpose, deadline, stage });
         Ok(number)
     }
 
@@ -165,8 +174,15 @@ impl<T: Tee> Pin<T> {
         let left = self.record(tee, provider)?.map_or(0, |record| record.tries_left());
         let left = left.checked_sub(1).ok_or(Error::PinLocked)?;
         let tries_left = self.update(tee, |record, tee| record.set_tries(tee, left))?;
-        let entry = self.begin(tee, session, provider, purpose)?;
+        let entry = self.begin(tee, session, provider, purpose, Stage::Open)?;
         Ok(EntryReply { entry, tries_left })
+    }
+
+    /// The open entry, if it is this one.
+    fn entry_of(&self, session: u32, number: u32, now: Millis) -> Result<&Entry, Error> {
+        let entry = self.entry.as_ref().ok_or(Error::NoEntry)?;
+        entry.check(session, number, now)?;
+        Ok(entry)
     }
 
     fn check_ticket(&self, ticket: &EnrolmentTicket) -> Result<(), Error> {
@@ -220,7 +236,7 @@ impl<T: Tee> PinService for Call<'_, T> {
         if intact && request.ticket.purpose == TicketPurpose::Enrol {
             return Err(Error::PinAlreadySet);
         }
-        let entry = self.app.begin(self.tee, self.session, provider, Purpose::Set)?;
+        let entry = self.app.begin(self.tee, self.session, provider, Purpose::Set, Stage::Open)?;
         self.app.challenge = None;
         Ok(EntryReply { entry, tries_left: TRY_LIMIT })
     }
@@ -253,6 +269,48 @@ impl<T: Tee> PinService for Call<'_, T> {
         self.app.begin_compared(self.tee, self.session, request.provider, Purpose::Change)
     }
 
+    fn begin_card_data(&mut self, request: BeginCardDataRequest) -> Result<CardDataEntryReply, Error> {
+        let provider = request.certificate.provider;
+        // Checked before room is made: a refusal leaves an open entry as it is.
+        let awaited = Awaited::new(self.tee, &request)?;
+        let challenge = awaited.challenge();
+        self.app.clear_entry(self.tee, self.session)?;
+        let stage = Stage::Card(awaited);
+        let entry = self.app.begin(self.tee, self.session, provider, Purpose::CardData, stage)?;
+        Ok(CardDataEntryReply { entry, challenge })
+    }
+
+    fn submit_card_data_insecure(
+        &mut self,
+        request: SubmitCardDataInsecureRequest,
+    ) -> Result<SubmitCardDataReply, Error> {
+        let Self { app, tee, session } = self;
+        let entry = app.entry_of(*session, request.entry, tee.now())?;
+        if !matches!(entry.stage, Stage::Card(_)) {
+            return Err(Error::NoEntry);
+        }
+        let Some(Entry { stage: Stage::Card(awaited), number, session, provider, purpose, deadline }) =
+            app.entry.take()
+        else {
+            return Err(Error::Internal);
+        };
+        let stage = Stage::Sealed(awaited.seal(provider, &request.data)?);
+        app.entry = Some(Entry { number, session, provider, purpose, deadline, stage });
+        Ok(SubmitCardDataReply {})
+    }
+
+    fn finish_card_data(&mut self, request: FinishCardDataRequest) -> Result<SealedCardData, Error> {
+        let Self { app, tee, session } = self;
+        let entry = app.entry_of(*session, request.entry, tee.now())?;
+        if !matches!(entry.stage, Stage::Sealed(_)) {
+            return Err(Error::NoEntry);
+        }
+        match app.entry.take() {
+            Some(Entry { stage: Stage::Sealed(sealed), .. }) => Ok(sealed),
+            _ => Err(Error::Internal),
+        }
+    }
+
     fn submit_insecure(&mut self, request: SubmitInsecureRequest) -> Result<SubmitReply, Error> {
         let Self { app, tee, session } = self;
         let entry = app.entry.as_ref().ok_or(Error::NoEntry)?;
@@ -275,7 +333,10 @@ impl<T: Tee> PinService for Call<'_, T> {
         let new_pin = match purpose {
             Purpose::Set => Some(&request.pin),
             Purpose::Change => request.new_pin.as_ref(),
-            Purpose::Verify { .. } | Purpose::Confirm { .. } | Purpose::Approve { .. } => None,
+            Purpose::Verify { .. }
+            | Purpose::Confirm { .. }
+            | Purpose::Approve { .. }
+            | Purpose::CardData => None,
         };
         let secret = new_pin.map(|pin| NewSecret::new(*tee, provider, pin)).transpose()?;
         if let Some(entry) = &mut app.entry {
