@@ -1,6 +1,7 @@
 //! The issuer: checks that a payment was made by a card it issued, once, and as the card says.
 
 use crate::{
+    binding::Bindings,
     registry::CNY,
     request::{AuthorisationRequest, IssuerData, token_of, track2_of},
     state::{CardRecord, CardStatus, StateError, StateFile},
@@ -134,6 +135,7 @@ impl fmt::Display for Decision {
 #[derive(Debug, Default)]
 pub struct Issuer {
     pub(crate) cards: Vec<CardRecord>,
+    pub(crate) bindings: Bindings,
     // Without a file the state ends with the process: for tests.
     file: Option<StateFile>,
 }
@@ -150,8 +152,8 @@ impl Issuer {
     /// # Errors
     /// [`StateError`].
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let (file, cards) = StateFile::open(path, false)?;
-        Ok(Self { cards, file: Some(file) })
+        let (file, cards, bindings) = StateFile::open(path, false)?;
+        Ok(Self { cards, bindings, file: Some(file) })
     }
 
     /// As [`Self::open`]; a missing file is an issuer without cards.
@@ -159,8 +161,8 @@ impl Issuer {
     /// # Errors
     /// [`StateError`].
     pub fn open_or_create(path: &Path) -> Result<Self, StateError> {
-        let (file, cards) = StateFile::open(path, true)?;
-        Ok(Self { cards, file: Some(file) })
+        let (file, cards, bindings) = StateFile::open(path, true)?;
+        Ok(Self { cards, bindings, file: Some(file) })
     }
 
     /// The cards issued, in order of first issue.
@@ -210,9 +212,18 @@ impl Issuer {
     /// Puts new records in force once they are stored.
     pub(crate) fn store(&mut self, cards: Vec<CardRecord>) -> Result<(), StateError> {
         if let Some(file) = &self.file {
-            file.store(&cards)?;
+            file.store(&cards, &self.bindings)?;
         }
         self.cards = cards;
+        Ok(())
+    }
+
+    /// Puts new bindings in force once they are stored.
+    pub(crate) fn store_bindings(&mut self, bindings: Bindings) -> Result<(), StateError> {
+        if let Some(file) = &self.file {
+            file.store(&self.cards, &bindings)?;
+        }
+        self.bindings = bindings;
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //! * [`limited`]: batches of limited-use keys.
 //! * [`code`] takes a code that a holder shows to the issuer; [`online`] signs payment requests and opens the answers.
 //! * [`contact`]: the contact test profile, made and answered for.
+//! * [`binding`]: how a card comes to a phone: data or chip, the network's code, the holder's name, the order.
 //! * [`oda`]: certificates and keys of offline data authentication.
 //! * [`element`]: a secure element in software, for the TEE's channel to one.
 //! * [`bank`]: seals cards for a phone and permits PINs; [`lab`] holds the keys everybody knows.
@@ -19,6 +20,8 @@
 
 pub mod amount;
 pub mod bank;
+pub mod binding;
+pub mod calendar;
 pub mod code;
 pub mod contact;
 pub mod device;

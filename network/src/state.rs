@@ -2,6 +2,7 @@
 //! state and nothing between.
 
 use crate::{
+    binding::Bindings,
     kind::{CardKind, read_all, write_all},
     lab::LabBank,
 };
@@ -167,6 +168,9 @@ impl std::error::Error for StateError {}
 struct Document {
     format: u8,
     cards: Vec<CardRecord>,
+    /// Left out when there is nothing in it: such a file is read by earlier versions too.
+    #[serde(default, skip_serializing_if = "Bindings::is_empty")]
+    bindings: Bindings,
 }
 
 /// Where the state lives. One process at a time: the file is locked as long as this value lives.
@@ -182,7 +186,7 @@ impl StateFile {
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn open(path: &Path, create: bool) -> Result<(Self, Vec<CardRecord>), StateError> {
+    pub fn open(path: &Path, create: bool) -> Result<(Self, Vec<CardRecord>, Bindings), StateError> {
         let failed = |error| StateError::Io(path.to_owned(), error);
         if !create && !path.exists() {
             return Err(StateError::Missing(path.to_owned()));
@@ -196,21 +200,21 @@ impl StateFile {
             .open(&lock_path)
             .map_err(|error| StateError::Io(lock_path, error))?;
         wait_for(&lock, path)?;
-        let cards = match fs::read(path) {
+        let (cards, bindings) = match fs::read(path) {
             Ok(bytes) => parse(path, &bytes)?,
-            Err(error) if create && error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if create && error.kind() == io::ErrorKind::NotFound => Default::default(),
             Err(error) => return Err(failed(error)),
         };
-        Ok((Self { path: path.to_owned(), _lock: lock }, cards))
+        Ok((Self { path: path.to_owned(), _lock: lock }, cards, bindings))
     }
 
     /// Replaces the state; when this returns, it is on the disk.
     ///
     /// # Errors
     /// [`StateError::Io`]; the old state is then still there.
-    pub fn store(&self, cards: &[CardRecord]) -> Result<(), StateError> {
+    pub fn store(&self, cards: &[CardRecord], bindings: &Bindings) -> Result<(), StateError> {
         let failed = |error| StateError::Io(self.path.clone(), error);
-        let document = Document { format: FORMAT, cards: cards.to_vec() };
+        let document = Document { format: FORMAT, cards: cards.to_vec(), bindings: bindings.clone() };
         let mut bytes = serde_json::to_vec_pretty(&document).map_err(|error| failed(error.into()))?;
         bytes.push(b'\n');
         replace(&self.path, &bytes).map_err(failed)
@@ -252,11 +256,11 @@ fn wait_for(lock: &File, path: &Path) -> Result<(), StateError> {
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<CardRecord>, StateError> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<CardRecord>, Bindings), StateError> {
     let malformed = |what: String| StateError::Malformed(path.to_owned(), what);
     let document: Document = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
     if document.format == FORMAT {
-        Ok(document.cards)
+        Ok((document.cards, document.bindings))
     } else {
         Err(malformed(format!("format {}, expected {FORMAT}", document.format)))
     }
@@ -330,7 +334,8 @@ mod tests {
     fn a_file_without_the_counters_below_is_read_and_closed() {
         let old = r#"{"format":1,"cards":[{"card":"01010101010101010101010101010101","provider":"A",
             "token":"6299991234567890","psn":1,"expiry":"3112","key_version":1,"highest_atc":9,"status":"active"}]}"#;
-        let [mut record] = <[_; 1]>::try_from(parse(Path::new("old"), old.as_bytes()).unwrap()).unwrap();
+        let (cards, bindings) = parse(Path::new("old"), old.as_bytes()).unwrap();
+        let [mut record] = <[_; 1]>::try_from(cards).unwrap();
         for channel in [Channel::Nfc, Channel::Qr] {
             assert!((0..=9).all(|atc| !record.is_unused(atc, channel)));
             assert!(record.is_unused(10, channel));
@@ -339,7 +344,8 @@ mod tests {
         record.spend(12, Channel::Qr);
         assert!((0..=9).all(|atc| !record.is_unused(atc, Channel::Qr)));
         assert!(record.is_unused(10, Channel::Nfc) && record.is_unused(11, Channel::Qr));
-        let again = serde_json::to_vec(&Document { format: FORMAT, cards: vec![record.clone()] }).unwrap();
-        assert_eq!(parse(Path::new("new"), &again).unwrap(), [record]);
+        let again =
+            serde_json::to_vec(&Document { format: FORMAT, cards: vec![record.clone()], bindings }).unwrap();
+        assert_eq!(parse(Path::new("new"), &again).unwrap(), (vec![record], Bindings::default()));
     }
 }

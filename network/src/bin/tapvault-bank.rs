@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "tapvault-bank/bind.rs"]
+mod bind;
+
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
@@ -140,6 +143,9 @@ The state is stored before the package is printed: from then on the card's earli
         #[arg(long, value_name = "HOURS", default_value_t = 72)]
         hours: u32,
     },
+    /// Binds a card to a phone: the holder's data or chip card, the network's code, the holder's name, the order.
+    #[command(subcommand)]
+    Bind(bind::Command),
     /// Says what time it is, by this machine's clock, and prints the statement (JSON).
     Time {
         /// What `tapvault card time-nonce --json` printed; - is standard input.
@@ -360,6 +366,7 @@ fn run(command: Command) -> Result<String, String> {
             let batch = issuer.key_batch(card, count, valid_until).map_err(text)?;
             message("keys", &provider.seal_batch(card, &challenge, &batch).map_err(text)?)
         }
+        Command::Bind(command) => bind::run(command),
         Command::Time { nonce, provider } => {
             let document: Nonce = parse(&nonce, "tapvault card time-nonce --json")?;
             let nonce = unhex::<32>(&document.challenge, "nonce")?;

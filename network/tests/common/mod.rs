@@ -6,6 +6,8 @@
     reason = "test support; each test uses a part"
 )]
 
+pub mod binding;
+
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use std::io;
 use tapvault_network::{
