@@ -18,6 +18,9 @@
 //! # fn main() {}
 //! ```
 
+pub mod binding;
+#[cfg(feature = "chip")]
+pub mod chip;
 pub mod contact;
 pub mod error;
 #[cfg(feature = "maker")]
@@ -36,6 +39,7 @@ pub mod transport;
 pub mod trustlet;
 pub mod wallet;
 
+pub use binding::CardPad;
 pub use contact::ContactCard;
 pub use error::ClientError;
 pub use pad::{InsecureTestPad, PinPad};

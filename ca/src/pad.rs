@@ -30,12 +30,22 @@ pub struct InsecureTestPad<R> {
 }
 
 /// What the insecure pad says before each PIN.
-pub const INSECURE_NOTICE: &str = "INSECURE TEST PAD: the normal world sees this PIN.";
+pub const INSECURE_NOTICE: &str = "INSECURE TEST PAD: the normal world sees what you type.";
 
 impl<R: BufRead> InsecureTestPad<R> {
     /// A pad that reads from `input` and prompts on `shown`.
     pub fn new(input: R, shown: impl Write + 'static) -> Self {
         Self { input, shown: Box::new(shown) }
+    }
+}
+
+impl<R: BufRead> InsecureTestPad<R> {
+    /// Asks for one line, wiped when dropped.
+    pub(crate) fn ask_line(&mut self, what: &str) -> io::Result<Zeroizing<String>> {
+        writeln!(self.shown, "{INSECURE_NOTICE} {what}:")?;
+        let mut line = Zeroizing::new(String::with_capacity(32));
+        self.input.read_line(&mut line)?;
+        Ok(line)
     }
 }
 
@@ -45,9 +55,7 @@ impl<R: BufRead> PinPad for InsecureTestPad<R> {
             Prompt::Present => "PIN",
             Prompt::New => "new PIN",
         };
-        writeln!(self.shown, "{INSECURE_NOTICE} {what} (4 to 12 digits):")?;
-        let mut line = Zeroizing::new(String::with_capacity(32));
-        self.input.read_line(&mut line)?;
+        let line = self.ask_line(&format!("{what} (4 to 12 digits)"))?;
         Pin::from_ascii(line.trim().as_bytes())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }

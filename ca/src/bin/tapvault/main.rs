@@ -1,6 +1,8 @@
 //! The `tapvault` command: a wallet on the command line, and the tools of makers and providers.
 
 #[cfg(feature = "optee")]
+mod bind;
+#[cfg(feature = "optee")]
 mod cards;
 mod maker;
 #[cfg(feature = "optee")]
@@ -61,6 +63,10 @@ enum Command {
     /// Adds and shows cards, and moves their tokens through life.
     #[command(subcommand)]
     Card(cards::Command),
+    #[cfg(feature = "optee")]
+    /// Binds a card: gives its bank what is printed on it, sealed, or a chip card's own answer.
+    #[command(subcommand)]
+    Bind(bind::Command),
     #[cfg(feature = "optee")]
     /// Sets, verifies and changes the wallet PIN.
     #[command(subcommand)]
@@ -130,6 +136,7 @@ fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<()
             Ok(())
         }
         Command::Card(command) => cards::run(command, &mut Wallet::new(tee), output),
+        Command::Bind(command) => bind::run(command, &mut Wallet::new(tee), output),
         Command::Pin(command) => pins::run(command, &mut Wallet::new(tee), output),
         Command::Nfc(command) => nfc::run(command, &mut Wallet::new(tee), output),
         Command::Pay(command) => pay::run(command, &mut Wallet::new(tee), output),
