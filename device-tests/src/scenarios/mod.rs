@@ -1,6 +1,7 @@
 //! What a wallet and its holder live through, on any device: simulated in `cargo test`, real in QEMU.
 //! Each scenario brings its own card and sets the PIN anew, so that their order does not matter.
 
+pub mod binding;
 mod card;
 mod payments;
 mod token;
@@ -8,6 +9,10 @@ mod token;
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Lab, PIN, say},
+};
+use binding::{
+    a_chip_card_binds_by_its_own_cryptogram, a_seal_is_for_one_bank_and_one_binding,
+    card_data_are_entered_once_by_their_session, card_data_bind_a_card, only_certified_banks_get_card_data,
 };
 use card::{
     a_banks_wrong_key_hurts_its_own_card_alone, a_card_that_wants_the_pin_gets_it, a_removed_card_is_gone,
@@ -92,6 +97,11 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         an_approval_is_of_one_request_to_the_last_byte,
         a_request_is_held_against_the_tokens_domain,
         the_log_names_the_way,
+        card_data_bind_a_card,
+        a_chip_card_binds_by_its_own_cryptogram,
+        only_certified_banks_get_card_data,
+        card_data_are_entered_once_by_their_session,
+        a_seal_is_for_one_bank_and_one_binding,
     ]
 }
 
