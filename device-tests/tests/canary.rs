@@ -27,8 +27,11 @@ use tapvault_device_tests::{
     lab::{self, Digits, Lab},
     oda::{Read, WANTS_ODA},
     random::Random,
+    scenarios::binding::{CVN2, EXPIRY, NUMBER, Typed, at_desk},
 };
-use tapvault_network::{contact::ContactRules, kind::CardKind, oda::OdaKind, online::Payee, registry::CNY};
+use tapvault_network::{
+    contact::ContactRules, kind::CardKind, lab::LabBank, oda::OdaKind, online::Payee, registry::CNY,
+};
 use tapvault_proto::{
     PROTOCOL_VERSION,
     card::{METHODS as CARD, RemoveRequest},
@@ -190,6 +193,7 @@ fn provisioning_key() -> Vec<u8> {
 
 /// Installs a canary of a kind, after a challenge at [`RANDOM`].
 fn install(watched: &Watched, lab: &mut Lab, wallet: &mut Wallet<Recorded>, card: CardId) -> CardProfile {
+    lab::certify(wallet).unwrap();
     watched.phone.device.borrow_mut().random = RANDOM;
     let challenge = wallet.card_challenge().unwrap();
     let (package, profile) = canary::package(lab, card, &challenge).unwrap();
@@ -198,6 +202,7 @@ fn install(watched: &Watched, lab: &mut Lab, wallet: &mut Wallet<Recorded>, card
 }
 
 const CARD_ID: CardId = CardId([0xCA; 16]);
+const LIMITED: CardId = CardId([0xCB; 16]);
 
 /// The kinds of cards, by suite and by the key of their offline authentication.
 const KINDS: [(Suite, OdaKind); 4] = [
@@ -221,7 +226,7 @@ fn everything() -> Canaries {
     let mut lab = Lab::new().unwrap();
     for (suite, oda) in KINDS {
         lab.kind = CardKind { suite, oda, ..CardKind::default() };
-        let challenge = wallet.card_challenge().unwrap();
+        let challenge = lab::challenge(&mut wallet).unwrap();
         canaries.add_profile(&canary::package(&mut lab, CARD_ID, &challenge).unwrap().1);
     }
     // The kind that `use_everything` ends with. Its card PIN is one that everybody knows.
@@ -286,6 +291,15 @@ fn use_everything(watched: &Watched) {
     let trustlet = Address { provider, name };
     wallet.confirm_transfer(&trustlet, transfer, &mut Digits::of(&[CANARY_PIN])).unwrap();
     wallet.pin_state(provider).unwrap();
+    // A card whose keys come in batches, and a card whose data go to its bank.
+    lab.rules.limited_use = Some(1);
+    lab.issue(&mut wallet, LIMITED).unwrap();
+    let batch = lab.key_batch(&mut wallet, LIMITED, 2, lab::TIME + 900).unwrap();
+    wallet.replenish(&batch).unwrap();
+    wallet.keys_left(LIMITED).unwrap();
+    wallet.remove_card(LIMITED).unwrap();
+    let offer = at_desk(&mut lab.issuer, |desk| desk.begin(LabBank::A)).unwrap().unwrap();
+    wallet.bind_card(offer, &mut Typed(NUMBER, EXPIRY, CVN2)).unwrap();
 }
 
 /// Calls every method that there is with bytes that it does not expect.

@@ -21,7 +21,7 @@ use tapvault::{
 };
 use tapvault_network::oda::OdaKind;
 use tapvault_proto::{
-    card::ChallengeReply,
+    device::ChallengeReply,
     id::CardId,
     pin::{EnrolmentTicket, TicketPurpose},
     wire::{Wire, decode_exact, encode_into},
@@ -45,9 +45,11 @@ fn line<B: BufRead>(lines: &mut Lines<B>) -> Outcome<String> {
 pub fn pay() -> Outcome<()> {
     let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
     lab::empty(&mut wallet)?;
-    let ChallengeReply { challenge, recipient } = wallet.card_challenge().map_err(say)?;
+    let challenge = lab::challenge(&mut wallet)?;
+    let mut bytes = vec![0; ChallengeReply::MAX];
+    let len = encode_into(&challenge, &mut bytes).map_err(|error| format!("{error:?}"))?;
     let ticket = wallet.pin_challenge().map_err(say)?;
-    println!("{} {} {}", hex::encode(challenge), hex::encode(recipient), hex::encode(ticket));
+    println!("{} {}", hex::encode(&bytes[..len]), hex::encode(ticket));
     let mut told: Lines<StdinLock<'_>> = std::io::stdin().lines();
     wallet.add_card(line(&mut told)?.as_bytes()).map_err(say)?;
     let ticket: EnrolmentTicket =
@@ -98,12 +100,9 @@ fn with_the_client(told: &mut impl Write, said: &mut Lines<BufReader<ChildStdout
     let challenges = line(said)?;
     let challenges: Vec<_> =
         challenges.split(' ').map(hex::decode).collect::<Result<_, _>>().map_err(|_| challenges.clone())?;
-    let [challenge, recipient, ticket] = challenges.as_slice() else { return Err("no challenges".into()) };
+    let [challenge, ticket] = challenges.as_slice() else { return Err("no challenges".into()) };
     let fixed = |_| "a challenge's length";
-    let challenge = ChallengeReply {
-        challenge: challenge.as_slice().try_into().map_err(fixed)?,
-        recipient: recipient.as_slice().try_into().map_err(fixed)?,
-    };
+    let challenge = decode_exact(challenge).map_err(|error| format!("{error:?}"))?;
     let (package, profile) = package(&mut lab, CARD, &challenge)?;
     let ticket = lab.provider.ticket(TicketPurpose::Reset, ticket.as_slice().try_into().map_err(fixed)?);
     let mut bytes = vec![0; EnrolmentTicket::MAX];

@@ -14,10 +14,10 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use tapvault_network::{kind::Named, suite::session_key};
 use tapvault_proto::{
-    card::ChallengeReply,
     contact::Contact,
+    device::ChallengeReply,
     id::CardId,
-    profile::{CardProfile, Key128, Oda, OdaKey, RsaKey, SecretBytes},
+    profile::{CardKeys, CardProfile, Key128, Oda, OdaKey, RsaKey, SecretBytes},
     token::{Channel, ChannelKey},
 };
 
@@ -48,13 +48,12 @@ fn udk(channel: Channel) -> Key128 {
 /// The bank's.
 pub fn package(lab: &mut Lab, card: CardId, challenge: &ChallengeReply) -> Outcome<(String, CardProfile)> {
     let (_, mut profile) = lab.package_and_profile(card, challenge)?;
-    profile.keys =
-        Channel::ALL.map(|channel| ChannelKey { channel, udk: udk(channel) }).into_iter().collect();
+    let keys = Channel::ALL.map(|channel| ChannelKey { channel, udk: udk(channel) });
+    profile.keys = CardKeys::Udk(keys.into_iter().collect());
     if let Some(Oda { key: OdaKey::Sm2(key), .. }) = &mut profile.oda {
         *key = SecretBytes::new(&bytes("scalar")).ok_or("a scalar is too long")?;
     }
-    let ChallengeReply { challenge, recipient } = challenge;
-    let package = lab.provider.seal(card, challenge, recipient, &profile).map_err(say)?;
+    let package = lab.provider.seal(card, challenge, &profile).map_err(say)?;
     Ok((package, profile))
 }
 
@@ -75,7 +74,9 @@ pub struct Canaries {
 impl Canaries {
     /// The keys of a card, and the session keys of its first counters.
     pub fn add_profile(&mut self, profile: &CardProfile) {
-        for ChannelKey { channel, udk } in &profile.keys {
+        for (channel, udk) in
+            Channel::ALL.iter().filter_map(|channel| Some((channel, profile.udk(*channel)?)))
+        {
             self.add(&format!("key for {}", channel.name()), udk.expose());
             for atc in 1..=COUNTERS {
                 let key = session_key(profile.suite, udk, atc);

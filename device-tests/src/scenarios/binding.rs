@@ -78,10 +78,9 @@ fn prove_the_holder(lab: &mut Lab, nonce: &[u8; 32]) -> Outcome<Order> {
 
 /// Puts a card as ordered into the wallet, and pays with it.
 fn install_and_pay<T: Transport>(lab: &mut Lab, wallet: &mut Wallet<T>, order: &Order) -> Outcome<()> {
-    let challenge = wallet.card_challenge().map_err(say)?;
+    let challenge = lab::challenge(wallet)?;
     let profile = lab.issuer.issue(order).map_err(say)?;
-    let package =
-        lab.provider.seal(order.card, &challenge.challenge, &challenge.recipient, &profile).map_err(say)?;
+    let package = lab.provider.seal(order.card, &challenge, &profile).map_err(say)?;
     wallet.add_card(package.as_bytes()).map_err(say)?;
     let display = wallet.show(order.card).map_err(say)?;
     ensure(display.last_four == NUMBER[12..], || format!("{display:?}"))?;
@@ -118,10 +117,9 @@ fn chip_card<T: Transport>(lab: &mut Lab, wallet: &mut Wallet<T>) -> Outcome<Car
         holder: HolderRules::default(),
         rules: TokenRules::default(),
     };
-    let challenge = wallet.card_challenge().map_err(say)?;
+    let challenge = lab::challenge(wallet)?;
     let profile = lab.issuer.issue(&order).map_err(say)?;
-    let package =
-        lab.provider.seal(card, &challenge.challenge, &challenge.recipient, &profile).map_err(say)?;
+    let package = lab.provider.seal(card, &challenge, &profile).map_err(say)?;
     wallet.add_card(package.as_bytes()).map_err(say)
 }
 
