@@ -32,6 +32,7 @@ pub mod optee;
 pub mod pad;
 pub mod payments;
 pub mod reader;
+mod route;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod tap;

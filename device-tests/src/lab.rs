@@ -2,10 +2,11 @@
 
 use crate::Outcome;
 use std::io;
-use tapvault::{Channel, PinPad, Tap, Transport, Wallet, pad::Prompt, wallet::Purpose};
+use tapvault::{Channel, PinPad, Tap, Transport, Wallet, pad::Prompt, trustlet::Element, wallet::Purpose};
 use tapvault_network::{
     bank::Provider,
     device::Factory,
+    element::{self, SoftElement},
     frame::CardLink,
     issuer::{Decision, Issuer},
     keyblock::Version,
@@ -31,6 +32,7 @@ use tapvault_proto::{
         TicketPurpose,
     },
     profile::CardProfile,
+    tvm::ElementKeys,
 };
 
 /// Provider A of the lab: the first 16 bytes of SHA-256("provider A").
@@ -74,6 +76,15 @@ impl<C: Channel> CardLink for Field<'_, '_, C> {
     }
     fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
         Ok(self.0.transmit(command).as_bytes().to_vec())
+    }
+}
+
+/// An element in software, and the client that carries its frames.
+pub struct Carrier<'a>(pub &'a mut SoftElement);
+
+impl Element for Carrier<'_> {
+    fn transmit(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
+        Ok(self.0.transmit(frame))
     }
 }
 
@@ -244,6 +255,18 @@ impl Lab {
         let challenge = challenge(wallet)?;
         let package = self.package(card, &challenge)?;
         wallet.add_card(package.as_bytes()).map(|_| ()).map_err(say)
+    }
+
+    /// Gives the card trusted app the keys of the lab's secure element.
+    ///
+    /// # Errors
+    /// Anybody's.
+    pub fn give_element_keys<T: Transport>(&self, wallet: &mut Wallet<T>) -> Outcome<()> {
+        let ChallengeReply { challenge, recipient, .. } = self::challenge(wallet)?;
+        let element::ElementKeys { version, enc, mac } = element::ElementKeys::lab();
+        let keys = ElementKeys { version, enc, mac };
+        let request = self.provider.element_keys(&challenge, &recipient, &keys).map_err(say)?;
+        wallet.install_element_keys(&request).map_err(say)
     }
 
     /// Tells the card trusted app what time it is.

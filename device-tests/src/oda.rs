@@ -2,12 +2,13 @@
 
 use crate::{
     Outcome, ensure,
-    lab::{Lab, say},
+    lab::{Field, Lab, say},
 };
 use tapvault::{Channel, Tap};
+use tapvault_network::frame::CardLink;
 use tapvault_proto::{
     emv::{
-        apdu::Command,
+        apdu::{Command, Response},
         gpo::{PDOL_DATA_LEN, PdolData},
         tlv::find,
     },
@@ -34,13 +35,22 @@ impl Read {
     /// # Errors
     /// Any refusal.
     pub fn tap<C: Channel>(tap: &mut Tap<'_, C>, ttq: [u8; 4], unpredictable: [u8; 4]) -> Outcome<Self> {
+        Self::of(&mut Field(tap), ttq, unpredictable)
+    }
+
+    /// As [`Self::tap`], of any card.
+    ///
+    /// # Errors
+    /// Any refusal.
+    pub fn of(card: &mut impl CardLink, ttq: [u8; 4], unpredictable: [u8; 4]) -> Outcome<Self> {
         let mut data = [0; PDOL_DATA_LEN];
         data[..4].copy_from_slice(&ttq);
         data[7..10].copy_from_slice(&[0x01, 0x23, 0x45]);
         data[23..25].copy_from_slice(&[0x01, 0x56]);
         data[29..].copy_from_slice(&unpredictable);
         let mut ask = |cla, ins, p1, p2, data: &[u8]| {
-            let response = tap.transmit(&Command { cla, ins, p1, p2, data }.to_bytes());
+            let response = card.transmit(&Command { cla, ins, p1, p2, data }.to_bytes()).map_err(say)?;
+            let response = Response::from_bytes(&response).ok_or("no status word")?;
             let status = response.status();
             ensure(status == 0x9000, || format!("{ins:02X} {p1:02X} {p2:02X}: {status:04X}"))?;
             Ok::<_, String>(response.data().to_vec())

@@ -24,20 +24,27 @@ use tapvault::{
 use tapvault_device_tests::{
     canary::{self, CANARY_PIN, Canaries},
     contact,
-    lab::{self, Digits, Lab},
+    lab::{self, Carrier, Digits, Lab},
     oda::{Read, WANTS_ODA},
     random::Random,
     scenarios::binding::{CVN2, EXPIRY, NUMBER, Typed, at_desk},
 };
 use tapvault_network::{
-    contact::ContactRules, kind::CardKind, lab::LabBank, oda::OdaKind, online::Payee, registry::CNY,
+    contact::ContactRules,
+    element::{ElementKeys, SoftElement},
+    kind::CardKind,
+    lab::LabBank,
+    oda::OdaKind,
+    online::Payee,
+    registry::CNY,
 };
 use tapvault_proto::{
     PROTOCOL_VERSION,
     card::{METHODS as CARD, RemoveRequest},
     id::{Address, CardId, TrustletName, Uuid},
     pin::{METHODS as PIN, SubmitInsecureRequest, TicketPurpose, Transfer},
-    profile::{CardProfile, Suite},
+    profile::{CardProfile, Product, Suite},
+    route::Endpoint,
     service::{Request, Rights, Service},
     token::TokenAction,
     wire::Bytes,
@@ -291,6 +298,23 @@ fn use_everything(watched: &Watched) {
     let trustlet = Address { provider, name };
     wallet.confirm_transfer(&trustlet, transfer, &mut Digits::of(&[CANARY_PIN])).unwrap();
     wallet.pin_state(provider).unwrap();
+    // A card in the secure element, and what the holder chooses.
+    lab.give_element_keys(&mut wallet).unwrap();
+    let mut element = SoftElement::new(ElementKeys::lab());
+    let verified = |wallet: &mut _| lab.verify(wallet, CARD_ID, CANARY_PIN).unwrap();
+    verified(&mut wallet);
+    wallet.put_in_element(CARD_ID, &mut Carrier(&mut element)).unwrap();
+    verified(&mut wallet);
+    wallet.route(CARD_ID, Product::Debit, Endpoint::Element).unwrap();
+    verified(&mut wallet);
+    wallet.nfc_on(CARD_ID).unwrap();
+    wallet.allow_element_tap(CARD_ID, false, &mut Carrier(&mut element)).unwrap();
+    verified(&mut wallet);
+    wallet.route(CARD_ID, Product::Debit, Endpoint::Tee).unwrap();
+    verified(&mut wallet);
+    wallet.choose_card(CARD_ID, true).unwrap();
+    verified(&mut wallet);
+    wallet.choose_app(CARD_ID, true).unwrap();
     // A card whose keys come in batches, and a card whose data go to its bank.
     lab.rules.limited_use = Some(1);
     lab.issue(&mut wallet, LIMITED).unwrap();

@@ -12,6 +12,8 @@ use tapvault_proto::{
     card::{ATC_RANGE, CardState},
     id::CardId,
     pin::{PinState, TicketPurpose},
+    profile::Product,
+    route::Endpoint,
     service::Service,
     supervisor::{InstallPolicyRequest, StatusRequest},
     wire::Bytes,
@@ -226,6 +228,52 @@ fn at_most_one_range_of_counters_is_skipped() {
             );
         },
     );
+}
+
+#[test]
+fn a_change_of_the_routes_is_all_or_nothing() {
+    let points = at_every_change(
+        |lab, wallet, card| {
+            lab.verify(wallet, card, PIN)?;
+            wallet.route(card, Product::Debit, Endpoint::Element).map(|_| ())
+        },
+        |lab, wallet, card, done| {
+            let routes = wallet.routes().unwrap();
+            assert!(if done { routes.element == [Product::Debit] } else { routes.element.len() <= 1 });
+            assert_eq!((routes.card, routes.app), (None, None));
+            lab::switch_on(wallet, card).unwrap();
+            let refused = refusal(wallet.prepare_tap(card, false));
+            let expected = (!routes.element.is_empty()).then_some(Error::RoutedToElement);
+            assert_eq!(refused, expected);
+            lab.verify(wallet, card, PIN).unwrap();
+            wallet.route(card, Product::Debit, Endpoint::Tee).unwrap();
+            pays(lab, wallet, card);
+        },
+    );
+    assert_eq!(points, 3, "begin and finish of the PIN entry, then the routes in one");
+}
+
+#[test]
+fn damaged_routes_let_no_card_through_until_the_holder_sets_one_anew() {
+    let (phone, mut lab, card) = prepared();
+    let mut wallet = phone.wallet();
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    wallet.choose_card(card, true).unwrap();
+    phone.device.borrow_mut().corrupt(Service::Card.uuid(), b"routes");
+    for _ in 0..2 {
+        phone.restart();
+        let mut wallet = phone.wallet();
+        assert_eq!(refusal(wallet.routes()), Some(Error::RoutesDamaged));
+        lab.verify(&mut wallet, card, PIN).unwrap();
+        assert_eq!(refusal(wallet.prepare_tap(card, true)), Some(Error::RoutesDamaged));
+        assert_eq!(refusal(wallet.nfc_on(card)), Some(Error::RoutesDamaged));
+        assert_eq!(refusal(wallet.choose_card(CardId([9; 16]), true)), Some(Error::UnknownCard));
+    }
+    let mut wallet = phone.wallet();
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    wallet.route(card, Product::Credit, Endpoint::Tee).unwrap();
+    pays(&mut lab, &mut wallet, card);
+    assert_eq!(wallet.routes().unwrap().card, None);
 }
 
 #[test]

@@ -23,6 +23,7 @@ use tapvault_proto::{
     document::{
         Contents, KEY_BLOCK_B, KEY_BLOCK_D, KeyBlock, MAX_CIPHERTEXT, Package, PackageHeader, SealedPackage,
     },
+    element::InstallElementKeysRequest,
     id::{CardId, ProviderId},
     limited::{KeyBatch, ReplenishRequest},
     pin::{EnrolmentTicket, ProviderCertificate, TicketPurpose},
@@ -231,6 +232,25 @@ impl Provider {
         Ok(request)
     }
 
+    /// Seals the secure element's keys for the challenge and key that the card trusted app drew.
+    ///
+    /// # Errors
+    /// [`BankError::Recipient`].
+    pub fn element_keys(
+        &self,
+        challenge: &[u8; 32],
+        recipient: &[u8; 65],
+        keys: &ElementKeys,
+    ) -> Result<InstallElementKeysRequest, BankError> {
+        let info = InstallElementKeysRequest::info(challenge, self.id());
+        let (encapsulated, sealed) = seal_keys(recipient, &info, keys)?;
+        let (certificate, challenge) = (self.certificate.clone(), *challenge);
+        let mut request =
+            InstallElementKeysRequest { certificate, challenge, encapsulated, sealed, signature: [0; 64] };
+        request.signature = sign(&self.key, &request.signed_bytes());
+        Ok(request)
+    }
+
     /// Says what time it is, for a nonce that the card trusted app drew.
     #[must_use]
     pub fn time(&self, nonce: [u8; 32], time: u64) -> TimeStatement {
@@ -272,16 +292,25 @@ pub fn seal_element_keys(
     recipient: &[u8; 65],
     keys: &ElementKeys,
 ) -> Result<InstallElementRequest, BankError> {
-    let mut plain = Zeroizing::new([0; <ElementKeys as Wire>::MAX]);
-    let length = encode_into(keys, plain.as_mut_slice()).map_err(|_| BankError::Internal)?;
-    let plain = plain.get(..length).ok_or(BankError::Internal)?;
-    let info = InstallElementRequest::info(challenge, provider);
-    let (encapsulated, sealed) = hpke_seal(recipient, &info, plain)?;
-    let sealed = sealed.as_slice().try_into().map_err(|_| BankError::Internal)?;
+    let (encapsulated, sealed) =
+        seal_keys(recipient, &InstallElementRequest::info(challenge, provider), keys)?;
     let mut request =
         InstallElementRequest { challenge: *challenge, encapsulated, sealed, signature: [0; 64] };
     request.signature = sign(key, &request.signed_bytes(provider));
     Ok(request)
+}
+
+fn seal_keys(
+    recipient: &[u8; 65],
+    info: &[u8],
+    keys: &ElementKeys,
+) -> Result<([u8; 65], [u8; ElementKeys::SEALED]), BankError> {
+    let mut plain = Zeroizing::new([0; <ElementKeys as Wire>::MAX]);
+    let length = encode_into(keys, plain.as_mut_slice()).map_err(|_| BankError::Internal)?;
+    let plain = plain.get(..length).ok_or(BankError::Internal)?;
+    let (encapsulated, sealed) = hpke_seal(recipient, info, plain)?;
+    let sealed = sealed.as_slice().try_into().map_err(|_| BankError::Internal)?;
+    Ok((encapsulated, sealed))
 }
 
 impl Provider {

@@ -5,6 +5,10 @@ use crate::{
         CertifyReply, ChallengeReply, ChallengeRequest, DeviceCertificate, DeviceKeyReply, DeviceKeyRequest,
     },
     document::MAX_PACKAGE,
+    element::{
+        ElementAnswerRequest, ElementBeginRequest, ElementFrame, ElementProgress, InstallElementKeysReply,
+        InstallElementKeysRequest,
+    },
     emv::{
         apdu,
         application::{Record, StaticAnswers},
@@ -13,6 +17,7 @@ use crate::{
     id::{CardId, ProviderId},
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
+    route::{ChooseAppRequest, ChooseCardRequest, RouteRequest, RoutesReply, RoutesRequest},
     token::{Channel, TimeStatement, TokenCommand},
     trustlet::{Forwarded, keys},
     wire::Bytes,
@@ -448,6 +453,20 @@ crate::service! {
         0x0231 contact_reset(ContactResetRequest) -> ContactResetReply, needs WALLET;
         /// Answers a contact terminal's command to the card that was reset.
         0x0232 contact_command(ContactCommandRequest) -> ContactCommandReply, needs WALLET;
+        /// The routes.
+        0x0250 routes(RoutesRequest) -> RoutesReply, needs WALLET;
+        /// Routes the cards of a kind to the TEE or to the secure element.
+        0x0251 route(RouteRequest) -> RoutesReply, needs WALLET;
+        /// Chooses the default card, or none.
+        0x0252 choose_card(ChooseCardRequest) -> RoutesReply, needs WALLET;
+        /// Chooses the app that asks as the one that presents cards, or none.
+        0x0253 choose_app(ChooseAppRequest) -> RoutesReply, needs WALLET;
+        /// Installs a provider's keys of the secure element.
+        0x0260 install_element_keys(InstallElementKeysRequest) -> InstallElementKeysReply, needs WALLET;
+        /// Begins an exchange with the secure element; an earlier one is over.
+        0x0261 element_begin(ElementBeginRequest) -> ElementFrame, needs WALLET;
+        /// Brings the element's answer to the last frame.
+        0x0262 element_answer(ElementAnswerRequest) -> ElementProgress, needs WALLET;
         /// Opens a trustlet's key.
         0x0301 open_key(Forwarded<keys::OpenKey>) -> keys::OpenKeyReply, needs TRUSTLET;
         /// Opens a derived key.

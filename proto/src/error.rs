@@ -147,6 +147,14 @@ errors! {
     WrongRequestor = 0x8054_0327, "the card's token is not this wallet's; use a card that was made for it";
     /// The payee's certified key for payment data is no point of P-256.
     RecipientInvalid = 0x8054_0328, "the payee's certificate holds no usable key for payment data; do not pay";
+    /// Another app presents the phone's cards: the holder chose it, or it alone brought the PIN.
+    NotDefaultApp = 0x8054_0330, "another app presents cards; verify the PIN and choose this one";
+    /// The application of this card is routed to the secure element.
+    RoutedToElement = 0x8054_0331, "cards of this kind answer from the secure element; verify the PIN and route them back";
+    /// The application of this card is not routed to the secure element.
+    NotRoutedToElement = 0x8054_0332, "cards of this kind answer from the TEE; verify the PIN and route them to the element";
+    /// The routes in storage are damaged.
+    RoutesDamaged = 0x8054_0333, "the routes are damaged, no card is presented; verify the PIN and set one anew";
     /// Not 13 to 19 decimal digits, or the check digit does not fit.
     CardNumber = 0x8054_0340, "the card number is mistyped: 13 to 19 digits, the last of which fits the others";
     /// Not a year and a month.
@@ -236,6 +244,14 @@ errors! {
     /// The channel to the secure element is over: a frame was forged, lost, repeated or out of order, or
     /// the element reported an error, which nothing authenticates.
     ChannelBroken = 0x8054_0703, "the channel to the secure element broke; open a new one";
+    /// No keys for the secure element of this card's provider are here, or none intact.
+    ElementKeysMissing = 0x8054_0704, "ask the card's bank to seal its keys of the secure element for this phone";
+    /// No exchange with the secure element is under way in this session.
+    NoExchange = 0x8054_0705, "the exchange with the secure element is over; begin it again";
+    /// The secure element does not hold this version of the card.
+    NotInElement = 0x8054_0706, "the secure element does not hold this card; put it there first";
+    /// The card can live in the TEE alone: it has no key for taps, or its data have no place in the element.
+    NotForElement = 0x8054_0707, "this card cannot live in a secure element";
 }
 
 impl core::fmt::Display for Error {
@@ -309,6 +325,10 @@ mod tests {
                 0x8054_0326,
                 0x8054_0327,
                 0x8054_0328,
+                0x8054_0330,
+                0x8054_0331,
+                0x8054_0332,
+                0x8054_0333,
                 0x8054_0340,
                 0x8054_0341,
                 0x8054_0342,
@@ -347,6 +367,10 @@ mod tests {
                 0x8054_0701,
                 0x8054_0702,
                 0x8054_0703,
+                0x8054_0704,
+                0x8054_0705,
+                0x8054_0706,
+                0x8054_0707,
             ]
         );
     }

@@ -11,6 +11,7 @@
 //! * [`limited`]: limited-use keys, in place of keys to derive them from.
 //! * [`token`]: where a token may be used, and the commands that move it through its life.
 //! * [`binding`]: card data typed by their holder, sealed for their bank.
+//! * [`route`]: where cards answer terminals from, and who presents them; [`element`] and [`dgi`]: the secure element.
 //! * [`document`]: JSON documents (sealed card package, what a wallet may display).
 //!
 //! Every byte decoded here may come from an attacker: decoding never panics, never allocates, and
@@ -26,7 +27,9 @@ pub mod binding;
 pub mod card;
 pub mod contact;
 pub mod device;
+pub mod dgi;
 pub mod document;
+pub mod element;
 pub mod emv;
 pub mod error;
 pub mod id;
@@ -34,6 +37,7 @@ pub mod limited;
 pub mod online;
 pub mod pin;
 pub mod profile;
+pub mod route;
 pub mod service;
 pub mod supervisor;
 pub mod token;

@@ -8,7 +8,7 @@ use crate::{
         BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData,
         SubmitCardDataInsecureRequest, SubmitCardDataReply,
     },
-    id::{CardId, ProviderId, TrustletName},
+    id::{Caller, CardId, ProviderId, TrustletName},
     trustlet::Forwarded,
     wire::{Bytes, Reader, Wire, Writer},
 };
@@ -339,6 +339,8 @@ crate::message! {
         provider: ProviderId,
         /// The card.
         card: CardId,
+        /// The app that asks the card trusted app; the PIN was entered in a session of its own.
+        app: Caller,
     }
 }
 crate::message! {

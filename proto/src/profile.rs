@@ -137,6 +137,9 @@ crate::code! {
 }
 
 impl Product {
+    /// Every product.
+    pub const ALL: [Self; 3] = [Self::Debit, Self::Credit, Self::QuasiCredit];
+
     /// The application identifier, 8 bytes.
     #[must_use]
     pub const fn aid(self) -> [u8; 8] {

@@ -13,7 +13,7 @@ use tapvault_proto::{
     card::{self, ATC_RANGE, CardEntry, CardState},
     contact::{ArpcMethod, CardPin, Contact},
     device::{self, Sealing},
-    document,
+    document, element as se,
     emv::{
         AID_UNIONPAY_DEBIT,
         application::{Record, StaticAnswers},
@@ -29,6 +29,7 @@ use tapvault_proto::{
     profile::{
         CardKeys, CardProfile, Cvn, Key128, Oda, OdaKey, Product, SecretBytes, Suite, VerificationStatus,
     },
+    route,
     service::{Rights, Service},
     supervisor::{self, SessionCount},
     token::{Channel, ChannelKey, Domain, TimeStatement, Token, TokenAction, TokenCommand},
@@ -296,6 +297,39 @@ fn key_samples(lines: &mut String) {
     sample(lines, "pin.take_confirmation.reply", &taken);
 }
 
+fn route_samples(lines: &mut String) {
+    sample(lines, "card.routes.request", &route::RoutesRequest {});
+    let routes = route::RoutesReply {
+        element: heapless::Vec::from_iter([Product::Credit]),
+        card: Some(CARD),
+        app: Some(CALLER),
+        presents: true,
+    };
+    sample(lines, "card.routes.reply", &routes);
+    let to = route::RouteRequest { card: CARD, product: Product::Debit, endpoint: route::Endpoint::Element };
+    sample(lines, "card.route.request", &to);
+    sample(lines, "card.choose_card.request", &route::ChooseCardRequest { card: CARD, chosen: true });
+    sample(lines, "card.choose_app.request", &route::ChooseAppRequest { card: CARD, chosen: false });
+    let keys = se::InstallElementKeysRequest {
+        certificate: certificate(),
+        challenge: [0x33; 32],
+        encapsulated: [0x04; 65],
+        sealed: [0x61; tvm::ElementKeys::SEALED],
+        signature: [0x5B; 64],
+    };
+    sample(lines, "card.install_element_keys.request", &keys);
+    sample(lines, "card.install_element_keys.reply", &se::InstallElementKeysReply {});
+    let begin = se::ElementBeginRequest { card: CARD, purpose: se::ElementPurpose::VerifiedTap };
+    sample(lines, "card.element_begin.request", &begin);
+    sample(lines, "card.element_begin.reply", &se::ElementFrame { frame: bytes(b"frame") });
+    let answer = se::ElementAnswerRequest { frame: bytes(b"\x90\0") };
+    sample(lines, "card.element_answer.request", &answer);
+    sample(lines, "card.element_answer.reply", &se::ElementProgress { frame: Some(bytes(b"frame")) });
+    let verified = se::Verified { ceiling: 100_000, currency: 0x0156 };
+    let leave = se::Leave { card: CARD, key_version: 2, counter: 17, verified: Some(verified) };
+    sample(lines, "element leave", &leave);
+}
+
 fn payment_samples(lines: &mut String) {
     let approval = || Approval {
         card: CARD,
@@ -385,7 +419,7 @@ fn pin_samples(lines: &mut String) {
     sample(
         lines,
         "pin.take_verification.request",
-        &pin::TakeVerificationRequest { provider: PROVIDER, card: CARD },
+        &pin::TakeVerificationRequest { provider: PROVIDER, card: CARD, app: CALLER },
     );
     let taken = pin::TakeVerificationReply {
         method: VerificationMethod::WalletPin,
@@ -622,6 +656,7 @@ fn no_byte_on_the_wire_changes() {
     binding_samples(&mut lines);
     card_samples(&mut lines);
     payment_samples(&mut lines);
+    route_samples(&mut lines);
     key_samples(&mut lines);
     tvm_samples(&mut lines);
     trustlet_samples(&mut lines);

@@ -246,7 +246,7 @@ pub fn a_banks_wrong_key_hurts_its_own_card_alone<T: Transport>(
     Ok(())
 }
 
-fn with_sm2(read: &Read) -> Outcome<Option<()>> {
+pub fn with_sm2(read: &Read) -> Outcome<Option<()>> {
     let (static_data, terminal) = (read.static_data()?, read.terminal_data()?);
     let (of_issuer, of_card, signature) = (read.get(0x90)?, read.get(0x9F46)?, read.get(0x9F4B)?);
     let authority = sm2::Signer::authority().ok_or("no authority")?.public();
@@ -255,7 +255,7 @@ fn with_sm2(read: &Read) -> Outcome<Option<()>> {
     Ok(card.filter(|card| sm2::verifies_dynamic(card, signature, &terminal)).map(|_| ()))
 }
 
-fn with_rsa(read: &Read) -> Outcome<Option<()>> {
+pub fn with_rsa(read: &Read) -> Outcome<Option<()>> {
     let (static_data, terminal) = (read.static_data()?, read.terminal_data()?);
     let remainder = |tag| read.get(tag).unwrap_or_default().to_vec();
     // Behind format, name, date, serial number, two algorithms and two lengths; padding where there is room.

@@ -4,6 +4,7 @@
 pub mod binding;
 mod card;
 mod payments;
+mod route;
 mod token;
 
 use crate::{
@@ -26,6 +27,10 @@ use payments::{
     a_request_is_held_against_the_tokens_domain, a_signed_request_is_paid_once,
     an_altered_request_is_refused_and_changes_nothing, an_approval_is_of_one_request_to_the_last_byte,
     the_log_names_the_way,
+};
+use route::{
+    a_card_in_the_element_pays_by_leave_of_the_tee, a_relay_to_the_element_gains_nothing,
+    the_element_authenticates_offline_too, the_holder_chooses_the_first_card,
 };
 use tapvault::{ClientError, Transport, Wallet, wallet::Purpose};
 use tapvault_network::{
@@ -102,6 +107,10 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         only_certified_banks_get_card_data,
         card_data_are_entered_once_by_their_session,
         a_seal_is_for_one_bank_and_one_binding,
+        a_card_in_the_element_pays_by_leave_of_the_tee,
+        a_relay_to_the_element_gains_nothing,
+        the_element_authenticates_offline_too,
+        the_holder_chooses_the_first_card,
     ]
 }
 

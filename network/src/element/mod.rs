@@ -1,18 +1,23 @@
 //! A secure element in software: the card's end of SCP03 (GlobalPlatform Card Specification 2.3,
-//! Amendment D 1.1.2) and behind it a small store of objects. **For the lab: it protects nothing.**
+//! Amendment D 1.1.2), behind it a small store of objects, and payment cards that are put into it there and answer
+//! terminals through its contactless interface. **For the lab: it protects nothing.**
 //!
 //! AES-128, S8 mode, security level 33 and no lower. Written apart from the TEE's end of the channel,
 //! so that one checks the other; even the CMAC is this module's own. Outside a channel the element
-//! selects its issuer security domain and opens channels, nothing else.
+//! selects its issuer security domain and opens channels, nothing else. Nothing of that is on the contactless
+//! interface, and no card answers on the other one.
 
 mod applet;
 mod cipher;
+mod payment;
 mod session;
 #[cfg(test)]
 mod tests;
 
 use crate::frame::CardLink;
 use applet::Applet;
+use payment::Cards;
+pub use payment::Contactless;
 use session::Session;
 use sha2::{Digest, Sha256};
 use std::{fmt, io, mem};
@@ -44,6 +49,8 @@ mod status {
     pub const NOT_SECURED: u16 = 0x6982;
     /// Conditions of use not satisfied.
     pub const CONDITIONS: u16 = 0x6985;
+    /// Wrong data.
+    pub const WRONG_DATA: u16 = 0x6A80;
     /// No application of this identifier.
     pub const NOT_FOUND: u16 = 0x6A82;
     /// Not enough memory.
@@ -110,13 +117,20 @@ pub struct SoftElement {
     challenges: Challenges,
     state: State,
     applet: Applet,
+    cards: Cards,
 }
 
 impl SoftElement {
     /// An empty element that draws its challenges at random.
     #[must_use]
     pub fn new(keys: ElementKeys) -> Self {
-        Self { keys, challenges: Challenges::Random, state: State::Closed, applet: Applet::default() }
+        Self {
+            keys,
+            challenges: Challenges::Random,
+            state: State::Closed,
+            applet: Applet::default(),
+            cards: Cards::default(),
+        }
     }
 
     /// An empty element that computes its challenges from a counter of 3 bytes, the last one used being
@@ -125,6 +139,11 @@ impl SoftElement {
     #[must_use]
     pub fn counting(keys: ElementKeys, sequence: u32) -> Self {
         Self { challenges: Challenges::Counted(sequence), ..Self::new(keys) }
+    }
+
+    /// Its contactless interface, in a terminal's field.
+    pub fn contactless(&mut self) -> Contactless<'_> {
+        Contactless::new(&mut self.cards)
     }
 
     /// Whether a channel is open.
@@ -201,6 +220,8 @@ impl SoftElement {
             return Err(status::WRONG_PARAMETERS);
         }
         self.state = State::Open(session);
+        // What an earlier channel began is over.
+        self.cards.new_channel();
         Ok(Vec::new())
     }
 
@@ -209,7 +230,10 @@ impl SoftElement {
         let State::Open(mut session) = state else { return Err(status::NOT_SECURED) };
         let data = session.open(command).ok_or(status::NOT_SECURED)?;
         let command = Command { cla: command.cla & !session::SECURED, data: &data, ..*command };
-        let answer = self.applet.answer(&command);
+        let answer = match command.ins {
+            0xE2 | 0xE6 => self.cards.personalise(&command),
+            _ => self.applet.answer(&command),
+        };
         let answer = answer.map(|(data, status)| (session.seal(&data, status), status));
         self.state = State::Open(session);
         answer
@@ -219,6 +243,7 @@ impl SoftElement {
 impl CardLink for SoftElement {
     fn power_on(&mut self) -> io::Result<Vec<u8>> {
         self.state = State::Closed;
+        self.cards.power_on();
         Ok(ATR.to_vec())
     }
 

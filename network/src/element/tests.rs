@@ -1,7 +1,19 @@
 //! What the element refuses even to somebody who has its keys. `tests/scp03.rs` has the rest.
 
-use super::{ElementKeys, SoftElement, cipher, session::Session};
-use tapvault_proto::profile::Key128;
+use super::{ElementKeys, SoftElement, cipher, payment::Cards, session::Session, status};
+use crate::{
+    issuer::Issuer,
+    kind::CardKind,
+    lab::LabBank,
+    registry::{HolderRules, Order, TokenRules},
+};
+use tapvault_proto::{
+    dgi::{MAX_CARD, MAX_LEAVE, encode_card, encode_leave},
+    element::Leave,
+    emv::apdu::Command,
+    id::CardId,
+    profile::{CardProfile, Key128, Product},
+};
 
 const HOST_CHALLENGE: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
@@ -77,5 +89,122 @@ fn a_class_that_names_no_secure_messaging_has_none() {
         assert_eq!(host.authenticate(), [0x90, 0x00]);
         assert_eq!(host.send([class, 0xCA, 0xDF, 0x01], &[]).ends_with(&[0x62, 0x82]), passes, "{class:02X}");
         assert_eq!(host.element.has_channel(), passes);
+    }
+}
+
+const CARD: CardId = CardId([0xC1; 16]);
+
+/// A debit card with this version of its keys, and its groupings.
+fn card(key_version: u8) -> (CardProfile, Vec<u8>) {
+    let order = Order {
+        bank: LabBank::A,
+        card: CARD,
+        token: None,
+        last_four: *b"4321",
+        expiry: "3012".into(),
+        kind: CardKind::default(),
+        holder: HolderRules::default(),
+        rules: TokenRules::default(),
+    };
+    let mut profile = Issuer::in_memory().issue(&order).unwrap();
+    profile.key_version = key_version;
+    let mut bytes = [0; MAX_CARD];
+    let len = encode_card(CARD, &profile, &mut bytes).unwrap();
+    (profile, bytes[..len].to_vec())
+}
+
+fn leave(key_version: u8, counter: u16) -> Vec<u8> {
+    let mut bytes = [0; MAX_LEAVE];
+    let len = encode_leave(&Leave { card: CARD, key_version, counter, verified: None }, &mut bytes).unwrap();
+    bytes[..len].to_vec()
+}
+
+fn answer(cards: &mut Cards, (cla, ins, p1, p2): (u8, u8, u8, u8), data: &[u8]) -> u16 {
+    cards.personalise(&Command { cla, ins, p1, p2, data }).map_or_else(|status| status, |(_, status)| status)
+}
+
+fn install(cards: &mut Cards, product: Product) -> u16 {
+    let data = [&[0, 0, 8][..], &product.aid(), &[0; 3]].concat();
+    answer(cards, (0x80, 0xE6, 0x20, 0), &data)
+}
+
+/// Stores in blocks of 100 bytes.
+fn store(cards: &mut Cards, groupings: &[u8]) -> u16 {
+    let blocks = groupings.chunks(100).count();
+    let mut last = status::OK;
+    for (number, block) in (0..).zip(groupings.chunks(100)) {
+        let p1 = if usize::from(number) + 1 == blocks { 0x88 } else { 0x08 };
+        last = answer(cards, (0x80, 0xE2, p1, number), block);
+    }
+    last
+}
+
+fn put(cards: &mut Cards, groupings: &[u8]) -> u16 {
+    assert_eq!(install(cards, Product::Debit), status::OK);
+    store(cards, groupings)
+}
+
+#[test]
+fn personalisation_goes_in_order_and_no_other_way() {
+    let (_, groupings) = card(1);
+    let cards = &mut Cards::default();
+    let data = [&[0, 0, 8][..], &Product::Debit.aid(), &[0; 3]].concat();
+    let mut unknown = data.clone();
+    unknown[10] ^= 0x40;
+    for (header, data, expected) in [
+        ((0x00, 0xE6, 0x20, 0), &data[..], status::UNKNOWN_CLASS),
+        ((0x80, 0xE6, 0x0C, 0), &data, status::WRONG_PARAMETERS),
+        ((0x80, 0xE6, 0x20, 1), &data, status::WRONG_PARAMETERS),
+        ((0x80, 0xE6, 0x20, 0), &data[1..], status::WRONG_DATA),
+        ((0x80, 0xE6, 0x20, 0), &unknown, status::NOT_FOUND),
+        ((0x80, 0xE2, 0x88, 0), &groupings[..100], status::CONDITIONS),
+    ] {
+        assert_eq!(answer(cards, header, data), expected, "{header:02X?}");
+    }
+    // Blocks are numbered, are groupings, and are no more than a card.
+    for header in [(0x80, 0xE2, 0x08, 1), (0x80, 0xE2, 0x00, 0), (0x80, 0xE2, 0x18, 0)] {
+        assert_eq!(install(cards, Product::Debit), status::OK);
+        assert_eq!(answer(cards, header, &groupings[..100]), status::WRONG_PARAMETERS, "{header:02X?}");
+        assert_eq!(answer(cards, (0x80, 0xE2, 0x08, 0), &groupings[..100]), status::CONDITIONS, "it is over");
+    }
+    assert_eq!(install(cards, Product::Debit), status::OK);
+    let long = (0..).map(|number| answer(cards, (0x80, 0xE2, 0x08, number), &[0; 239]));
+    assert_eq!(long.take(20).find(|status| *status != status::OK), Some(status::WRONG_LENGTH));
+    // What a channel began does not go on in another.
+    assert_eq!(install(cards, Product::Debit), status::OK);
+    cards.new_channel();
+    assert_eq!(store(cards, &groupings), status::CONDITIONS);
+    // Nor is a card what is cut, or another kind than the one announced.
+    assert_eq!(put(cards, &groupings[..groupings.len() - 1]), status::WRONG_DATA);
+    assert_eq!(install(cards, Product::Credit), status::OK);
+    assert_eq!(store(cards, &groupings), status::WRONG_DATA);
+    assert_eq!(put(cards, &leave(1, 1)), status::NO_DATA, "nothing of that was a card");
+    assert_eq!(put(cards, &groupings), status::OK);
+    assert_eq!(put(cards, &leave(1, 1)), status::OK);
+}
+
+#[test]
+fn counters_and_versions_of_keys_only_rise() {
+    let cards = &mut Cards::default();
+    assert_eq!(put(cards, &card(2).1), status::OK);
+    for (groupings, expected) in [
+        (leave(2, 0), status::CONDITIONS),
+        (leave(2, 5), status::OK),
+        (leave(2, 5), status::CONDITIONS),
+        (leave(2, 4), status::CONDITIONS),
+        (leave(1, 9), status::NO_DATA),
+        (leave(3, 9), status::NO_DATA),
+        (card(1).1, status::CONDITIONS),
+        // The same card again does not begin again.
+        (card(2).1, status::OK),
+        (leave(2, 5), status::CONDITIONS),
+        (leave(2, 6), status::OK),
+        // New keys do.
+        (card(3).1, status::OK),
+        (leave(3, 1), status::OK),
+        (leave(2, 7), status::NO_DATA),
+        (card(2).1, status::CONDITIONS),
+    ] {
+        assert_eq!(put(cards, &groupings), expected);
     }
 }

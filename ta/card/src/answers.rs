@@ -19,20 +19,20 @@ pub const CODE_TABLE: [u8; 1] = [1];
 /// Application usage control, tag 9F07: goods and services, at home and abroad, no cash.
 const USAGE: [u8; 2] = [0x3C, 0x00];
 
-/// The static answers of a profile whose application has `name` in this phone (layout: facts of real UnionPay
+/// The static answers of a profile whose application has `name` and `priority` in this phone (layout: facts of real UnionPay
 /// cards, EMV Book 1, 11.3 and 12.2).
 ///
 /// # Errors
 /// [`Error::Internal`] never for a checked profile: the lengths are bounded by its type.
-pub fn static_answers(profile: &CardProfile, name: Bytes<16>) -> Result<StaticAnswers, Error> {
+pub fn static_answers(profile: &CardProfile, name: Bytes<16>, priority: u8) -> Result<StaticAnswers, Error> {
     let mut entry = Bytes::<64>::new();
     push(&mut entry, 0x4F, &name)?;
     push(&mut entry, 0x50, &profile.label)?;
-    push(&mut entry, 0x87, &[profile.priority])?;
+    push(&mut entry, 0x87, &[priority])?;
 
     let mut proprietary = Bytes::<128>::new();
     push(&mut proprietary, 0x50, &profile.label)?;
-    push(&mut proprietary, 0x87, &[profile.priority])?;
+    push(&mut proprietary, 0x87, &[priority])?;
     push(&mut proprietary, 0x9F38, profile.cvn.pdol())?;
     push(&mut proprietary, 0x5F2D, LANGUAGE)?;
     push(&mut proprietary, 0x9F11, &CODE_TABLE)?;
@@ -52,7 +52,7 @@ pub fn static_answers(profile: &CardProfile, name: Bytes<16>) -> Result<StaticAn
     };
     Ok(StaticAnswers {
         entry: wrap(0x61, &entry)?,
-        priority: profile.priority,
+        priority,
         fci: fci(&name, &proprietary)?,
         aid: name,
         records,

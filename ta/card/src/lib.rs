@@ -11,9 +11,11 @@ extern crate alloc;
 extern crate std;
 
 mod answers;
+pub mod applet;
 mod clock;
 mod contact;
 mod device;
+mod element;
 mod engine;
 pub mod issuer;
 pub mod keyblock;
@@ -23,8 +25,10 @@ mod nfc;
 mod oda;
 mod online;
 mod prepared;
+mod present;
 mod provision;
 mod qr;
+mod route;
 mod store;
 pub mod suite;
 mod token;
@@ -34,6 +38,7 @@ use answers::static_answers;
 use clock::Clock;
 use contact::Reader;
 use device::Device;
+use element::Exchange;
 use engine::Permit;
 use heapless::{String, Vec};
 use keys::{Asker, Keys};
@@ -41,6 +46,7 @@ use life::Next;
 use nfc::Nfc;
 use online::{Checked, Ready};
 use prepared::Prepared;
+use route::Routes;
 use store::{Life, Place, Store};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
@@ -58,6 +64,10 @@ use tapvault_proto::{
         CertifyReply, ChallengeReply, ChallengeRequest, DeviceCertificate, DeviceKeyReply, DeviceKeyRequest,
     },
     document::{CardDisplay, hex, to_json},
+    element::{
+        ElementAnswerRequest, ElementBeginRequest, ElementFrame, ElementProgress, InstallElementKeysReply,
+        InstallElementKeysRequest,
+    },
     emv::{
         apdu::StatusWord,
         application::{CardApplication, Processed, StaticAnswers},
@@ -66,6 +76,7 @@ use tapvault_proto::{
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
     pin::TakeVerificationRequest,
+    route::{ChooseAppRequest, ChooseCardRequest, Endpoint, RouteRequest, RoutesReply, RoutesRequest},
     service::Service,
     token::{Channel, TimeStatement, TokenCommand},
     trustlet::{
@@ -99,6 +110,8 @@ pub struct Card {
     keys: Keys,
     clock: Clock,
     nfc: Nfc,
+    routes: Option<Routes>,
+    exchange: Option<Exchange>,
 }
 
 impl Card {
@@ -117,6 +130,7 @@ impl<T: Tee> TrustedApp<T> for Card {
     fn close(&mut self, tee: &mut T, session: u32) {
         self.keys.close_session(session);
         self.reader.take_if(|reader| reader.session == session);
+        self.exchange.take_if(|exchange| exchange.session == session);
         self.gate.close(&mut PeerSupervisor(tee), session);
     }
 
@@ -154,7 +168,8 @@ impl<T: Tee> Call<'_, T> {
     /// Takes a verification for `card` from the PIN trusted app, for anything but a payment.
     fn verified(&mut self, card: CardId) -> Result<(), Error> {
         let provider = self.store()?.card(card)?.provider;
-        self.tee.call(&TakeVerificationRequest { provider, card }).map(|_| ())
+        let app = self.caller()?;
+        self.tee.call(&TakeVerificationRequest { provider, card, app }).map(|_| ())
     }
 
     /// Deletes a card and what was verified for it.
@@ -195,22 +210,16 @@ impl<T: Tee> Call<'_, T> {
         Ok((Prepared { card, deadline, what }, PreparedReply { approved_ms }))
     }
 
-    /// Forgets what was verified, approved and begun for a card as it was.
-    fn disarm(&mut self, card: CardId) {
-        self.app.armed.take_if(|armed| armed.card == card);
-        self.app.reader.take_if(|reader| reader.card == card);
-        Prepared::forget(&mut self.app.code, card);
-        Prepared::forget(&mut self.app.order, card);
-    }
-
     /// Takes a verification for a payment with `card` from the PIN trusted app, unless one is here already.
     fn arm(&mut self, card: CardId, provider: ProviderId) -> Result<u64, Error> {
         let now = self.tee.now();
-        let here = |armed: &&Armed| armed.card == card && now < armed.deadline;
+        // One that another app brought is none of this one's.
+        let (app, its) = (self.caller()?, self.nfc_permits().is_ok());
+        let here = |armed: &&Armed| its && armed.card == card && now < armed.deadline;
         if let Some(armed) = self.app.armed.as_ref().filter(here) {
             return Ok(armed.deadline.since(now));
         }
-        let taken = self.tee.call(&TakeVerificationRequest { provider, card })?;
+        let taken = self.tee.call(&TakeVerificationRequest { provider, card, app })?;
         let deadline = now.plus(taken.remaining_ms);
         self.app.armed = Some(Armed { card, ceiling: taken.ceiling, currency: taken.currency, deadline });
         Ok(taken.remaining_ms)
@@ -280,13 +289,15 @@ impl<T: Tee> CardService for Call<'_, T> {
 
     fn static_answers(&mut self, request: StaticAnswersRequest) -> Result<StaticAnswers, Error> {
         let now = self.tee.now();
+        let product = self.store()?.card(request.card)?.profile.product;
+        self.may_present(product, Endpoint::Tee)?;
+        self.nfc_permits()?;
+        let table = self.table()?.clone();
         let store = Store::loaded(&mut self.app.store, self.tee)?;
         let card = store.card(request.card)?;
-        if !self.app.nfc.is_on(now) {
-            return Err(Error::NfcOff);
-        }
         token::permits(card, Channel::Nfc, self.app.clock.now(card.provider, now))?;
-        static_answers(&card.profile, store.name_in_field(request.card)?)
+        let priority = table.priority(request.card, card.profile.priority);
+        static_answers(&card.profile, store.name_in_field(request.card)?, priority)
     }
 
     fn remove(&mut self, request: RemoveRequest) -> Result<RemoveReply, Error> {
@@ -358,14 +369,16 @@ impl<T: Tee> CardService for Call<'_, T> {
         let provider = card.provider;
         let time = self.app.clock.now(provider, now);
         engine::permit(card, Channel::Nfc, time)?;
+        let (provider, product) = (card.provider, card.profile.product);
+        engine::permit(card, Channel::Nfc, self.app.clock.now(provider, now))?;
+        self.may_present(product, Endpoint::Tee)?;
         let verified_ms = if request.verified {
             let left_ms = self.arm(request.card, provider)?;
             // Whoever enters the PIN to tap wants to tap.
-            self.app.nfc.switch_on(now);
+            self.switch_on()?;
             left_ms
-        } else if !self.app.nfc.is_on(now) {
-            return Err(Error::NfcOff);
         } else {
+            self.nfc_permits()?;
             self.app.armed.take_if(|armed| armed.card == request.card);
             0
         };
@@ -378,15 +391,53 @@ impl<T: Tee> CardService for Call<'_, T> {
     }
 
     fn nfc_on(&mut self, request: NfcOnRequest) -> Result<NfcStateReply, Error> {
+        let caller = self.caller()?;
+        self.table()?.admits(caller)?;
         self.verified(request.card)?;
-        self.app.nfc.switch_on(self.tee.now());
+        self.switch_on()?;
         Ok(self.nfc())
     }
 
     fn nfc_off(&mut self, _: NfcOffRequest) -> Result<NfcStateReply, Error> {
         self.app.nfc.switch_off();
         self.app.armed = None;
+        self.app.exchange = None;
         Ok(self.nfc())
+    }
+
+    fn routes(&mut self, _: RoutesRequest) -> Result<RoutesReply, Error> {
+        self.routes_now()
+    }
+
+    fn route(&mut self, request: RouteRequest) -> Result<RoutesReply, Error> {
+        self.reroute(request.card, |table| table.route(request.product, request.endpoint))
+    }
+
+    fn choose_card(&mut self, request: ChooseCardRequest) -> Result<RoutesReply, Error> {
+        self.reroute(request.card, |table| table.card = request.chosen.then_some(request.card))
+    }
+
+    fn choose_app(&mut self, request: ChooseAppRequest) -> Result<RoutesReply, Error> {
+        let caller = self.caller()?;
+        self.reroute(request.card, |table| table.app = request.chosen.then_some(caller))
+    }
+
+    fn install_element_keys(
+        &mut self,
+        request: InstallElementKeysRequest,
+    ) -> Result<InstallElementKeysReply, Error> {
+        let challenge = self.app.challenge.as_ref().ok_or(Error::NoChallenge)?;
+        element::install(self.tee, challenge, request)?;
+        self.app.challenge = None;
+        Ok(InstallElementKeysReply {})
+    }
+
+    fn element_begin(&mut self, request: ElementBeginRequest) -> Result<ElementFrame, Error> {
+        self.begin(request)
+    }
+
+    fn element_answer(&mut self, request: ElementAnswerRequest) -> Result<ElementProgress, Error> {
+        self.go_on(&request.frame)
     }
 
     fn qr_prepare(&mut self, request: QrPrepareRequest) -> Result<PreparedReply, Error> {
@@ -492,9 +543,12 @@ impl<T: Tee> CardService for Call<'_, T> {
     }
 
     fn tap_gpo(&mut self, request: TapGpoRequest) -> Result<TapGpoReply, Error> {
-        let Self { app, tee, .. } = self;
         // Consumed before anything can go wrong.
-        let armed = app.armed.take_if(|armed| armed.card == request.card);
+        let armed = self.app.armed.take_if(|armed| armed.card == request.card);
+        let product = self.store()?.card(request.card)?.profile.product;
+        self.may_present(product, Endpoint::Tee)?;
+        let switched_on = self.nfc_permits().is_ok();
+        let Self { app, tee, .. } = self;
         let card = Store::loaded(&mut app.store, *tee)?.card_mut(request.card)?;
         let [0x80, 0xA8, ..] = request.command.as_slice() else { return Err(Error::BadParameters) };
         let selected = request.aid.starts_with(&card.profile.product.aid());
@@ -503,14 +557,15 @@ impl<T: Tee> CardService for Call<'_, T> {
             if !selected {
                 return StatusWord::ConditionsNotSatisfied.into();
             }
-            let time = app.clock.now(card.provider, tee.now());
-            if !app.nfc.is_on(tee.now()) {
+            let now = tee.now();
+            let time = app.clock.now(card.provider, now);
+            if !switched_on {
                 return StatusWord::ConditionsNotSatisfied.into();
             }
             let Ok(permit) = engine::permit(card, Channel::Nfc, time) else {
                 return StatusWord::ConditionsNotSatisfied.into();
             };
-            let processed = transaction::process(*tee, card, permit, command, armed);
+            let processed = transaction::process(card, permit, command, armed, (now, |out| tee.random(out)));
             if processed.is_ok() {
                 app.nfc.count();
             }

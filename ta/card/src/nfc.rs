@@ -1,6 +1,11 @@
-//! The NFC switch: off from every start on, on by the holder's PIN, off again by anybody, by time and by count.
+//! The NFC switch: off from every start on, on by the holder's PIN and for the app that brought it, off again by
+//! anybody, by time and by count.
 
-use tapvault_proto::card::{NFC_LIFE_MS, NFC_TAPS};
+use tapvault_proto::{
+    Error,
+    card::{NFC_LIFE_MS, NFC_TAPS},
+    id::Caller,
+};
 use tapvault_tee::Millis;
 
 /// Whether the phone's cards answer terminals.
@@ -12,12 +17,14 @@ pub struct Nfc {
 struct On {
     until: Millis,
     taps: u16,
+    /// Who may present cards meanwhile.
+    app: Caller,
 }
 
 impl Nfc {
-    /// Switches on, or for the whole time again.
-    pub fn switch_on(&mut self, now: Millis) {
-        self.on = Some(On { until: now.plus(NFC_LIFE_MS), taps: NFC_TAPS });
+    /// Switches on for `app`, or for the whole time again.
+    pub fn switch_on(&mut self, now: Millis, app: Caller) {
+        self.on = Some(On { until: now.plus(NFC_LIFE_MS), taps: NFC_TAPS, app });
     }
 
     /// Switches off.
@@ -31,9 +38,21 @@ impl Nfc {
         on.map_or((0, 0), |on| (on.until.since(now), on.taps))
     }
 
-    /// Whether it is on.
-    pub fn is_on(&self, now: Millis) -> bool {
-        self.left(now).1 > 0
+    /// Whether it is on for `app`.
+    ///
+    /// # Errors
+    /// [`Error::NfcOff`], [`Error::NotDefaultApp`].
+    pub fn permits(&self, now: Millis, app: Caller) -> Result<(), Error> {
+        match &self.on {
+            Some(on) if self.left(now).1 > 0 => {
+                if on.app == app {
+                    Ok(())
+                } else {
+                    Err(Error::NotDefaultApp)
+                }
+            }
+            _ => Err(Error::NfcOff),
+        }
     }
 
     /// Counts a cryptogram.

@@ -18,7 +18,7 @@ use tapvault_proto::{
     profile::{CardProfile, VerificationStatus},
     wire::Bytes,
 };
-use tapvault_tee::{Millis, Tee};
+use tapvault_tee::Millis;
 
 /// Longest body of template 77 in an answer of 256 bytes.
 const MAX_BODY: usize = 253;
@@ -80,16 +80,17 @@ const fn needed(profile: &CardProfile) -> StatusWord {
     }
 }
 
-/// Answers GET PROCESSING OPTIONS. A refusal uses no counter.
+/// Answers GET PROCESSING OPTIONS. A refusal uses no counter. Time and random numbers are all that it wants of its
+/// surroundings.
 ///
 /// # Errors
 /// The status word to answer with.
-pub fn process<T: Tee>(
-    tee: &mut T,
+pub fn process(
     card: &mut Card,
     permit: Permit,
     command: &Command<'_>,
     armed: Option<Armed>,
+    (now, random): (Millis, impl FnOnce(&mut [u8])),
 ) -> Result<Processed, StatusWord> {
     let terminal = &PdolData::from_command(command, card.profile.cvn)?;
     let amount = terminal.amount_minor().ok_or(StatusWord::WrongData)?;
@@ -100,19 +101,18 @@ pub fn process<T: Tee>(
     if !token::permits_amount(&card.profile, amount, u16::from_be_bytes(terminal.currency)) {
         return Err(StatusWord::ConditionsNotSatisfied);
     }
-    let now = tee.now();
     let fact_fits = armed.is_some_and(|armed| armed.fits(terminal, amount, now));
     let verification = verification(&card.profile, terminal, amount, fact_fits)?;
     let made = engine::make(card, permit, terminal, amount, verification)
         .map_err(|_| StatusWord::ConditionsNotSatisfied)?;
     let processed =
-        answer(tee, &card.profile, terminal, verification, &made).map_err(|_| StatusWord::NoDiagnosis)?;
+        answer(random, &card.profile, terminal, verification, &made).map_err(|_| StatusWord::NoDiagnosis)?;
     engine::remember(card, made);
     Ok(processed)
 }
 
-fn answer<T: Tee>(
-    tee: &mut T,
+fn answer(
+    random: impl FnOnce(&mut [u8]),
     profile: &CardProfile,
     terminal: &PdolData,
     verification: Verification,
@@ -129,7 +129,7 @@ fn answer<T: Tee>(
     let record = match &profile.oda {
         Some(oda) if terminal.ttq.wants_oda() => {
             let mut unpredictable = [0; 4];
-            tee.random(&mut unpredictable);
+            random(&mut unpredictable);
             let authentication = oda::authentication_data(unpredictable, verification.ctq());
             let signature = oda::sign(&oda.key, made.atc, terminal, authentication)?;
             let mut last = Bytes::<MAX_RECORD>::new();

@@ -5,7 +5,7 @@ use tapvault_proto::{
     Error,
     approval::Approval,
     binding::SealedCardData,
-    id::{CardId, ProviderId, TrustletName},
+    id::{Caller, CardId, ProviderId, TrustletName},
     pin::Transfer,
 };
 use tapvault_tee::Millis;
@@ -116,6 +116,8 @@ pub struct Fact {
     pub provider: ProviderId,
     /// The card that may use it.
     pub card: CardId,
+    /// The app in whose session the PIN was entered.
+    pub app: Caller,
     /// Most that may be paid, minor units.
     pub ceiling: u64,
     /// ISO 4217 numeric code.

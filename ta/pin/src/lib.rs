@@ -370,7 +370,8 @@ impl<T: Tee> PinService for Call<'_, T> {
                 app.record(*tee, provider)?;
                 app.update(*tee, |record, tee| record.set_tries(tee, TRY_LIMIT))?;
                 let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
-                app.fact = Some(Fact { provider, card, ceiling, currency, deadline });
+                let caller = app.gate.caller(*session)?;
+                app.fact = Some(Fact { provider, card, app: caller, ceiling, currency, deadline });
             }
             (Purpose::Confirm { trustlet, transfer }, None) => {
                 app.record(*tee, provider)?;
@@ -395,7 +396,8 @@ impl<T: Tee> PinService for Call<'_, T> {
     ) -> Result<TakeVerificationReply, Error> {
         let now = self.tee.now();
         let fits = |fact: &Fact| {
-            (fact.provider, fact.card) == (request.provider, request.card) && now < fact.deadline
+            (fact.provider, fact.card, fact.app) == (request.provider, request.card, request.app)
+                && now < fact.deadline
         };
         let fact = self.app.fact.take_if(|fact| fits(fact)).ok_or(Error::NoVerification)?;
         Ok(TakeVerificationReply {

@@ -1,95 +1,33 @@
-//! The TVM's link to the secure element: SCP03, its frames carried by the client.
+//! The TVM's keys of the secure element, and what its answers become.
 
 use tapvault_proto::{
     Error,
-    emv::apdu::{Command, Response},
+    emv::apdu::Response,
     id::ProviderId,
-    trustlet::element::{MAX_APDU, TransmitReply},
-    tvm::{ElementKeys, InstallElementRequest, MAX_FRAME},
+    trustlet::element::TransmitReply,
+    tvm::{ElementKeys, InstallElementRequest},
     wire::{Bytes, Wire, Writer, decode_exact, encode_into},
 };
 use tapvault_seal::Challenge;
 use tapvault_tee::{StorageError, Tee};
 use teei_hypervisor::{
     manifest::Signer,
-    scp03::{Authenticating, Channel, Opening, StaticKeys},
+    scp03::{CHALLENGE, Start, StaticKeys},
 };
 use zeroize::{Zeroize, Zeroizing};
 
 /// Name of the object that holds the element's keys.
 const KEYS_OBJECT: &[u8] = b"element";
 
-/// What comes of an answer of the element.
-pub enum Wish {
-    /// Another frame has to be carried.
-    Frame(Bytes<MAX_FRAME>),
-    /// The trustlet's command is answered.
-    Answer(Response),
-}
-
-/// Where the channel is. A broken one is opened anew by the next command.
-#[derive(Default)]
-enum State {
-    #[default]
-    Closed,
-    Opening(Opening, Bytes<MAX_APDU>),
-    Authenticating(Authenticating, Bytes<MAX_APDU>),
-    Open(Channel),
-}
-
-/// One guest's link.
-#[derive(Default)]
-pub struct Link {
-    state: State,
-}
-
-impl Link {
-    /// The first frame for a plain command.
-    ///
-    /// # Errors
-    /// [`Error::ElementRefused`] when the provider has installed no keys, [`Error::BadParameters`].
-    pub fn send<T: Tee>(&mut self, tee: &mut T, plain: &Bytes<MAX_APDU>) -> Result<Bytes<MAX_FRAME>, Error> {
-        let command = Command::parse(plain).map_err(|_| Error::BadParameters)?;
-        if let State::Open(channel) = &mut self.state
-            && channel.is_open()
-        {
-            return channel.seal(&command);
-        }
-        let keys = stored_keys(tee)?;
-        let mut challenge = [0; 8];
-        tee.random(&mut challenge);
-        let ElementKeys { version, enc, mac } = keys;
-        let (opening, frame) = Opening::begin(StaticKeys::new(enc, mac), version, challenge);
-        self.state = State::Opening(opening, plain.clone());
-        Ok(frame)
-    }
-
-    /// Takes the element's answer to the last frame. After an error the channel is closed.
-    ///
-    /// # Errors
-    /// [`Error::ElementNotAuthentic`], [`Error::ElementRefused`], [`Error::ChannelBroken`].
-    pub fn answered(&mut self, frame: &[u8]) -> Result<Wish, Error> {
-        match core::mem::take(&mut self.state) {
-            State::Closed => Err(Error::ChannelBroken),
-            State::Opening(opening, plain) => {
-                let (next, frame) = opening.answered(frame)?;
-                self.state = State::Authenticating(next, plain);
-                Ok(Wish::Frame(frame))
-            }
-            State::Authenticating(authenticating, plain) => {
-                let mut channel = authenticating.authenticated(frame)?;
-                let command = Command::parse(&plain).map_err(|_| Error::BadParameters)?;
-                let frame = channel.seal(&command)?;
-                self.state = State::Open(channel);
-                Ok(Wish::Frame(frame))
-            }
-            State::Open(mut channel) => {
-                let response = channel.open(frame)?;
-                self.state = State::Open(channel);
-                Ok(Wish::Answer(response))
-            }
-        }
-    }
+/// What the channel of a guest is opened with.
+///
+/// # Errors
+/// [`Error::ElementRefused`] when the provider has installed no keys, or none intact; storage's.
+pub fn start<T: Tee>(tee: &mut T) -> Result<Start, Error> {
+    let ElementKeys { version, enc, mac } = stored_keys(tee)?;
+    let mut challenge = [0; CHALLENGE];
+    tee.random(&mut challenge);
+    Ok(Start { keys: StaticKeys::new(enc, mac), version, challenge })
 }
 
 /// The element's keys.

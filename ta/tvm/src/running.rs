@@ -1,11 +1,6 @@
 //! A session's guest: its memory, its module on the way in, its calls.
 
-use crate::{
-    Log, Rates,
-    element::{Link, Wish},
-    registry::Registry,
-    services::Homes,
-};
+use crate::{Log, Rates, element, registry::Registry, services::Homes};
 use alloc::{boxed::Box, vec::Vec as HeapVec};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -21,6 +16,7 @@ use tapvault_tee::Tee;
 use teei_hypervisor::{
     its::{self, Grant, MAX_EXCHANGE, Sender, call_fuel},
     manifest::Manifest,
+    scp03::{Link, Wish},
     tvm::{
         check::reserve,
         guest::{Guest, ServiceCall, Stop},
@@ -174,7 +170,7 @@ impl<T: Tee> Running<T> {
             };
             self.waiting = None;
             let mut reply = Bytes::<MAX_EXCHANGE>::new();
-            let encoded = answer.and_then(|response| crate::element::encode(&response, &mut reply));
+            let encoded = answer.and_then(|response| element::encode(&response, &mut reply));
             let answer = encoded.map(|()| reply.as_slice());
             T::within(&mut self.memory, || guest.answer(&call, answer, call_fuel(call.service)))?;
         } else if guest.is_idle() {
@@ -247,7 +243,7 @@ impl<T: Tee> Running<T> {
         });
         *used_keys |= call.service == Service::Card as u32;
         let answer = match wish {
-            Some(command) => match self.link.send(tee, &command) {
+            Some(command) => match self.link.send(&command, || element::start(tee)) {
                 Ok(frame) => {
                     self.waiting = Some(*call);
                     return Ok(Some(Progress::Frame(frame)));

@@ -14,11 +14,13 @@
 
 mod channel;
 mod keys;
+mod link;
 #[cfg(test)]
 mod tests;
 
 pub use channel::{Channel, MAX_DATA};
 pub use keys::StaticKeys;
+pub use link::{Link, Start, Wish};
 
 use core::fmt;
 use keys::{Cryptogram, SessionKeys};

@@ -13,6 +13,8 @@ mod pay;
 #[cfg(feature = "optee")]
 mod pins;
 #[cfg(feature = "optee")]
+mod route;
+#[cfg(feature = "optee")]
 mod tap;
 #[cfg(feature = "optee")]
 mod tee;
@@ -75,6 +77,10 @@ enum Command {
     /// Switches NFC on and off.
     #[command(subcommand)]
     Nfc(nfc::Command),
+    #[cfg(feature = "optee")]
+    /// Routes cards to the TEE or the secure element, and chooses the default card and app.
+    #[command(subcommand)]
+    Route(route::Command),
     #[cfg(feature = "optee")]
     /// Presents a card to a contactless terminal.
     Tap(tap::Arguments),
@@ -139,6 +145,7 @@ fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<()
         Command::Bind(command) => bind::run(command, &mut Wallet::new(tee), output),
         Command::Pin(command) => pins::run(command, &mut Wallet::new(tee), output),
         Command::Nfc(command) => nfc::run(command, &mut Wallet::new(tee), output),
+        Command::Route(command) => route::run(command, &mut Wallet::new(tee), output),
         Command::Pay(command) => pay::run(command, &mut Wallet::new(tee), output),
         Command::Tap(arguments) => tap::run(&arguments, &mut Wallet::new(tee), output),
         Command::Trustlet(arguments) => trustlets::run(arguments, &tee, output),

@@ -60,6 +60,19 @@ pub struct TransactionKey {
 const _: () = assert!((MAX_CARDS + 1) * (size_of::<Card>() + Held::MAX_HEAP) <= 96 * 1024);
 
 impl Card {
+    /// A card of a secure element, active, without a counter: what is stored of it is the element's business.
+    pub fn in_element(id: CardId, profile: CardProfile) -> Self {
+        let (provider, life, log) = (ProviderId([0; 16]), Life::new(true), Payments::new());
+        let (reserved, used, contact, unsaved, newest) = (0, 0, None, false, true);
+        let held = Held::default();
+        Self { id, provider, profile, reserved, used, life, contact, log, held, unsaved, newest }
+    }
+
+    /// Gives a card of a secure element this counter, and no other.
+    pub fn allot(&mut self, counter: u16) {
+        (self.used, self.reserved) = (counter.saturating_sub(1), counter);
+    }
+
     /// Counters that are reserved and not used, and have a key.
     pub fn taps_ready(&self) -> u16 {
         match self.profile.limited_use() {

@@ -1,0 +1,234 @@
+//! What only a simulated device shows of routes and the element: two apps, one profile in two places, time, storage.
+
+mod common;
+
+use common::{Phone, WALLET};
+use tapvault::{ClientError, Wallet, sim::Sim};
+use tapvault_device_tests::{
+    cases,
+    lab::{self, Carrier, Field, Lab, PIN},
+};
+use tapvault_network::{
+    element::{ElementKeys, SoftElement},
+    kind::CardKind,
+    terminal::pay,
+};
+use tapvault_proto::{
+    Error,
+    element::{ElementAnswerRequest, ElementBeginRequest, ElementPurpose},
+    id::{Caller, CardId, Uuid, login},
+    profile::Product,
+    route::Endpoint,
+    service::Service,
+};
+
+/// The kernel's UUID of group 1000, which the lab's policy admits as a wallet too.
+const OTHER_APP: Caller = Caller {
+    login: login::GROUP,
+    uuid: Uuid(*b"\x0e\xce\x43\xed\x00\x1d\x51\xbd\xba\xb7\x48\x0c\x89\x54\xc3\xcf"),
+};
+
+fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
+    result.err().and_then(|error| error.refusal())
+}
+
+fn prepared() -> (Phone, Lab, CardId) {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut wallet).unwrap();
+    lab.set_pin(&mut wallet, PIN).unwrap();
+    (phone, lab, card)
+}
+
+/// A phone whose debit card is in the element and answers from there.
+fn moved() -> (Phone, Lab, CardId, SoftElement) {
+    let (phone, lab, card) = prepared();
+    let (mut wallet, mut element) = (phone.wallet(), SoftElement::new(ElementKeys::lab()));
+    lab.give_element_keys(&mut wallet).unwrap();
+    route(&lab, &mut wallet, card);
+    put(&lab, &mut wallet, card, &mut element);
+    (phone, lab, card, element)
+}
+
+fn route(lab: &Lab, wallet: &mut Wallet<Sim>, card: CardId) {
+    lab.verify(wallet, card, PIN).unwrap();
+    wallet.route(card, Product::Debit, Endpoint::Element).unwrap();
+}
+
+fn put(lab: &Lab, wallet: &mut Wallet<Sim>, card: CardId, element: &mut SoftElement) {
+    lab.verify(wallet, card, PIN).unwrap();
+    wallet.put_in_element(card, &mut Carrier(element)).unwrap();
+}
+
+#[test]
+fn one_profile_gives_the_same_cryptograms_in_the_tee_and_in_the_element() {
+    for (suite, cvn, derivation) in cases::paths() {
+        let (tee, other) = (Phone::new(), Phone::new());
+        let (mut wallet, mut second) = (tee.wallet(), other.wallet());
+        let (mut lab, card) = (Lab::new().unwrap(), CardId([7; 16]));
+        lab.kind = CardKind { suite, cvn, derivation, ..CardKind::default() };
+        let challenge = lab::challenge(&mut wallet).unwrap();
+        let (package, profile) = lab.package_and_profile(card, &challenge).unwrap();
+        wallet.add_card(package.as_bytes()).unwrap();
+        let challenge = lab::challenge(&mut second).unwrap();
+        let copy = lab.provider.seal(card, &challenge, &profile).unwrap();
+        second.add_card(copy.as_bytes()).unwrap();
+        lab.set_pin(&mut wallet, PIN).unwrap();
+        lab.set_pin(&mut second, PIN).unwrap();
+        let mut element = SoftElement::new(ElementKeys::lab());
+        lab.give_element_keys(&mut second).unwrap();
+        route(&lab, &mut second, card);
+        put(&lab, &mut second, card, &mut element);
+        for verified in [true, false] {
+            let payment = lab::payment(12_345, verified);
+            if verified {
+                lab.verify(&mut wallet, card, PIN).unwrap();
+                lab.verify(&mut second, card, PIN).unwrap();
+            }
+            let mut tap = lab::prepare(&mut wallet, card, verified).unwrap();
+            let in_the_tee = pay(&mut Field(&mut tap), &payment).unwrap().request;
+            second.allow_element_tap(card, verified, &mut Carrier(&mut element)).unwrap();
+            let in_the_element = pay(&mut element.contactless(), &payment).unwrap().request;
+            assert_eq!(in_the_tee, in_the_element, "{suite:?} {cvn:?}");
+            assert!(lab.issuer.authorise(&in_the_element).is_approved());
+            assert!(!lab.issuer.authorise(&in_the_tee).is_approved(), "one counter paid twice");
+        }
+    }
+}
+
+#[test]
+fn one_app_presents_cards_and_the_holder_says_which() {
+    let (phone, mut lab, card) = prepared();
+    let (mut first, mut other) = (phone.wallet(), Wallet::new(phone.sim.as_caller(OTHER_APP)));
+    // A PIN that was entered for one app verifies for no other.
+    lab.verify(&mut first, card, PIN).unwrap();
+    assert_eq!(refusal(other.prepare_tap(card, true)), Some(Error::NoVerification));
+    assert_eq!(refusal(other.nfc_on(card)), Some(Error::NoVerification));
+    assert_eq!(refusal(other.choose_app(card, true)), Some(Error::NoVerification));
+    drop(first.prepare_tap(card, true).unwrap());
+    assert_eq!(refusal(other.prepare_tap(card, true)), Some(Error::NoVerification));
+    // While none is chosen it is the app that brought the PIN.
+    assert!(first.routes().unwrap().presents && !other.routes().unwrap().presents);
+    assert_eq!(refusal(other.prepare_tap(card, false)), Some(Error::NotDefaultApp));
+    lab.verify(&mut other, card, PIN).unwrap();
+    drop(other.prepare_tap(card, true).unwrap());
+    assert_eq!(refusal(first.prepare_tap(card, false)), Some(Error::NotDefaultApp));
+    // What is armed for one app pays for no other.
+    let aid = Product::Debit.aid().into_iter().collect();
+    let command = lab::gpo_command(100, false).into_iter().collect();
+    let gpo = tapvault_proto::card::TapGpoRequest { card, aid, command };
+    assert_eq!(first.call(&gpo).unwrap().response, [0x69, 0x85]);
+
+    lab.verify(&mut first, card, PIN).unwrap();
+    // The switch is still on, for an app that may no longer.
+    let routes = first.choose_app(card, true).unwrap();
+    assert_eq!((routes.app, routes.presents), (Some(WALLET), false));
+    assert_eq!(refusal(other.prepare_tap(card, false)), Some(Error::NotDefaultApp));
+    phone.restart();
+    let (mut first, mut other) = (phone.wallet(), Wallet::new(phone.sim.as_caller(OTHER_APP)));
+    // Not even with the PIN.
+    lab.verify(&mut other, card, PIN).unwrap();
+    assert_eq!(refusal(other.nfc_on(card)), Some(Error::NotDefaultApp));
+    assert_eq!(refusal(other.prepare_tap(card, true)), Some(Error::NotDefaultApp));
+    assert_eq!(refusal(other.call(&gpo)), Some(Error::NotDefaultApp));
+    assert_eq!(
+        refusal(other.allow_element_tap(card, true, &mut tapvault::trustlet::NoElement)),
+        Some(Error::NotDefaultApp)
+    );
+    lab.verify(&mut first, card, PIN).unwrap();
+    drop(first.prepare_tap(card, true).unwrap());
+    assert!(lab::pay(&mut lab, &mut first, card, (100, false, false)).unwrap().1.is_approved());
+    // Choosing another takes the PIN, and is for itself.
+    assert_eq!(refusal(other.choose_app(card, true)), Some(Error::NoVerification));
+    lab.verify(&mut other, card, PIN).unwrap();
+    other.choose_app(card, true).unwrap();
+    assert_eq!(refusal(first.prepare_tap(card, false)), Some(Error::NotDefaultApp));
+    lab.verify(&mut first, card, PIN).unwrap();
+    assert_eq!(first.choose_app(card, false).unwrap().app, None);
+    lab.verify(&mut first, card, PIN).unwrap();
+    drop(first.prepare_tap(card, true).unwrap());
+}
+
+#[test]
+fn leave_is_given_while_the_verification_lasts() {
+    let (phone, lab, card, mut element) = moved();
+    let mut wallet = phone.wallet();
+    let answers = |wallet: &mut Wallet<Sim>, element: &mut SoftElement, wait| {
+        lab.verify(wallet, card, PIN).unwrap();
+        let begin = ElementBeginRequest { card, purpose: ElementPurpose::VerifiedTap };
+        let mut frame = wallet.call(&begin).unwrap().frame;
+        phone.advance(wait);
+        loop {
+            let answer = element.transmit(&frame).into_iter().collect();
+            match wallet.call(&ElementAnswerRequest { frame: answer })?.frame {
+                Some(next) => frame = next,
+                None => return Ok(()),
+            }
+        }
+    };
+    assert_eq!(refusal(answers(&mut wallet, &mut element, 60_000)), Some(Error::NoVerification));
+    assert!(pay(&mut element.contactless(), &lab::payment(100, false)).is_err());
+    answers(&mut wallet, &mut element, 59_000).unwrap();
+    assert!(pay(&mut element.contactless(), &lab::payment(100, true)).is_ok());
+}
+
+#[test]
+fn no_counter_leaves_twice_whatever_is_put_back() {
+    let (phone, mut lab, card, mut element) = moved();
+    let mut wallet = phone.wallet();
+    let old = phone.device.borrow().objects.clone();
+    let tap = |wallet: &mut Wallet<Sim>, element: &mut SoftElement| {
+        lab::switch_on(wallet, card).unwrap();
+        wallet.allow_element_tap(card, false, &mut Carrier(element))?;
+        Ok::<_, ClientError>(pay(&mut element.contactless(), &lab::payment(100, false)).unwrap().request)
+    };
+    let mut last = [0, 0];
+    for _ in 0..20 {
+        let request = tap(&mut wallet, &mut element).unwrap();
+        assert!(request.atc > last && lab.issuer.authorise(&request).is_approved());
+        last = request.atc;
+    }
+    // A power cut skips a range; the element goes on.
+    phone.restart();
+    let mut wallet = phone.wallet();
+    let request = tap(&mut wallet, &mut element).unwrap();
+    assert!(request.atc > last && lab.issuer.authorise(&request).is_approved());
+    let last = u16::from_be_bytes(request.atc);
+    // The whole store of the TEE goes back: the element does not.
+    phone.device.borrow_mut().objects = old;
+    phone.restart();
+    let mut wallet = phone.wallet();
+    assert_eq!(refusal(tap(&mut wallet, &mut element)), Some(Error::ChannelBroken));
+    // Not even after the card was put there again.
+    put(&lab, &mut wallet, card, &mut element);
+    assert_eq!(refusal(tap(&mut wallet, &mut element)), Some(Error::ChannelBroken));
+    let next = (0..64).find_map(|_| tap(&mut wallet, &mut element).ok()).unwrap();
+    assert!(u16::from_be_bytes(next.atc) > last);
+}
+
+#[test]
+fn without_intact_keys_there_is_no_way_to_the_element() {
+    let (phone, lab, card) = prepared();
+    let mut wallet = phone.wallet();
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    let put = |wallet: &mut Wallet<Sim>, keys| {
+        let mut element = SoftElement::new(keys);
+        wallet.put_in_element(card, &mut Carrier(&mut element))
+    };
+    assert_eq!(refusal(put(&mut wallet, ElementKeys::lab())), Some(Error::ElementKeysMissing));
+    lab.give_element_keys(&mut wallet).unwrap();
+    // The verification is still there: it is taken last.
+    put(&mut wallet, ElementKeys::lab()).unwrap();
+    // An element with other keys gets nothing.
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    let ElementKeys { version, enc, .. } = ElementKeys::lab();
+    let other = ElementKeys { version, mac: ElementKeys::lab().enc, enc };
+    assert_eq!(refusal(put(&mut wallet, other)), Some(Error::ElementNotAuthentic));
+    let keys = phone.objects(Service::Card).into_iter().find(|name| name.starts_with(b"element.")).unwrap();
+    phone.device.borrow_mut().corrupt(Service::Card.uuid(), &keys);
+    for _ in 0..2 {
+        phone.restart();
+        let mut wallet = phone.wallet();
+        assert_eq!(refusal(put(&mut wallet, ElementKeys::lab())), Some(Error::ElementKeysMissing));
+    }
+}

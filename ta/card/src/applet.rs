@@ -1,0 +1,90 @@
+//! The contactless application apart from the trusted app: for a secure element, which has a profile, a source of
+//! random numbers and a store, but neither clock nor holder.
+//!
+//! The same code answers as in the trusted app. What that knows of holder, switch, time and the token's life comes as
+//! [`Leave`]; without it there is no cryptogram.
+
+use crate::{
+    answers::static_answers,
+    engine,
+    store::Card,
+    transaction::{self, Armed},
+};
+use tapvault_proto::{
+    Error,
+    element::Leave,
+    emv::{
+        apdu::{Command, StatusWord},
+        application::{Processed, StaticAnswers},
+    },
+    id::CardId,
+    profile::{CardProfile, Product},
+    token::Channel,
+};
+use tapvault_tee::Millis;
+
+/// One card's application.
+pub struct Applet(Card);
+
+impl Applet {
+    /// The application of a checked profile.
+    #[must_use]
+    pub fn new(card: CardId, profile: CardProfile) -> Self {
+        Self(Card::in_element(card, profile))
+    }
+
+    /// The card.
+    #[must_use]
+    pub const fn card(&self) -> CardId {
+        self.0.id
+    }
+
+    /// Version of its keys.
+    #[must_use]
+    pub const fn key_version(&self) -> u8 {
+        self.0.profile.key_version
+    }
+
+    /// What kind of card it is.
+    #[must_use]
+    pub const fn product(&self) -> Product {
+        self.0.profile.product
+    }
+
+    /// The answers that are the same at every tap.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] never for a checked profile.
+    pub fn static_answers(&self) -> Result<StaticAnswers, Error> {
+        let profile = &self.0.profile;
+        static_answers(profile, profile.product.aid().into_iter().collect(), profile.priority)
+    }
+
+    /// Answers GET PROCESSING OPTIONS under the leave's counter, which must be above every one used and stored as used
+    /// before. A leave is good once, whatever the answer is.
+    pub fn process(
+        &mut self,
+        command: &Command<'_>,
+        leave: Leave,
+        random: impl FnOnce(&mut [u8]),
+    ) -> Processed {
+        let Self(card) = self;
+        if (leave.card, leave.key_version) != (card.id, card.profile.key_version) {
+            return StatusWord::ConditionsNotSatisfied.into();
+        }
+        card.allot(leave.counter);
+        let Ok(permit) = engine::permit(card, Channel::Nfc, None) else {
+            return StatusWord::ConditionsNotSatisfied.into();
+        };
+        // Without a clock it is always in time; the trusted app gave it in time.
+        let (now, deadline) = (Millis(0), Millis(1));
+        let armed = leave.verified.map(|verified| Armed {
+            card: card.id,
+            ceiling: verified.ceiling,
+            currency: verified.currency,
+            deadline,
+        });
+        let processed = transaction::process(card, permit, command, armed, (now, random));
+        processed.unwrap_or_else(Processed::from)
+    }
+}
