@@ -187,7 +187,8 @@ mod tests {
     use tapvault_proto::{emv::AID_UNIONPAY_DEBIT, token::Channel};
 
     /// Objects as trusted apps of each format wrote them: never changed, only added to.
-    const GOLDEN: [&str; 2] = [include_str!("golden/v1.hex"), include_str!("golden/v2.hex")];
+    const GOLDEN: [&str; 3] =
+        [include_str!("golden/v1.hex"), include_str!("golden/v2.hex"), include_str!("golden/v3.hex")];
 
     fn object(text: &str) -> Vec<u8> {
         hex::decode(text.trim()).unwrap()
