@@ -218,6 +218,7 @@ fn anything() -> Outcome<()> {
 fn endurance(arguments: &[String]) -> Outcome<()> {
     match arguments {
         [] => powerloss::endurance::boot(),
+        [part] if part == "harm" => powerloss::endurance::harm(),
         [part] if part == "taps" => powerloss::endurance::taps(),
         [part] if part == "cut" => powerloss::endurance::cut(),
         [part, card] if part == "touch" => powerloss::endurance::touch(card.parse().map_err(say)?),

@@ -48,17 +48,23 @@ fn card(number: u8) -> CardId {
     CardId([number + 1; 16])
 }
 
-/// One boot, as root: harms the file that was chosen at the last boot, then lets the wallet tap, and chooses again.
+/// Before the boot service reads the store, as root: harms the file that was chosen at the last boot.
+///
+/// # Errors
+/// The file system's.
+pub fn harm() -> Outcome<()> {
+    let journal = Journal::load()?;
+    match journal.get("harm") {
+        Ok(harm) if !harm.is_empty() => hurt(harm, journal.get("file")?, journal.get("other")?),
+        _ => Ok(()),
+    }
+}
+
+/// One boot, as root: lets the wallet tap, chooses what to harm before the next boot, and has the power go.
 ///
 /// # Errors
 /// The first invariant that does not hold.
 pub fn boot() -> Outcome<()> {
-    let journal = Journal::load()?;
-    let harm = journal.get("harm").unwrap_or_default().to_string();
-    if !harm.is_empty() {
-        let (file, other) = (journal.get("file")?.to_string(), journal.get("other")?.to_string());
-        hurt(&harm, &file, &other)?;
-    }
     wallet("taps")?;
     let mut journal = Journal::load()?;
     let (cuts, harms) = (journal.number("cuts")?, journal.number("harms")?);
