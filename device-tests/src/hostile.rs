@@ -184,10 +184,13 @@ fn noise(session: &mut Session<'_>, service: Service) -> Outcome<u32> {
             let mut request = vec![PROTOCOL_VERSION as u8];
             request.extend((0..len).map(|_| (next() >> 56) as u8 >> (next() % 8)));
             let answer = session.invoke(method.id, METHOD_SHAPE, &request, method.max_reply);
-            // A question about a random provider, or a random number, is answered; that is no change.
+            // A question about a random provider, or a random number, is answered, and a challenge drawn; that is no
+            // change.
             let question = matches!(
                 (service, method.id),
-                (Service::Pin, 0x0101) | (Service::Supervisor, 0x0202 | 0x0204 | 0x0212 | 0x0213)
+                (Service::Pin, 0x0101)
+                    | (Service::Card, 0x0101)
+                    | (Service::Supervisor, 0x0202 | 0x0204 | 0x0212 | 0x0213)
             );
             if question {
                 ensure(!matches!(answer, Err((DEAD, _))), || format!("{:04X} died", method.id))?;
