@@ -6,8 +6,8 @@
 
 use std::{
     io::{self, Read, Write},
-    net::TcpStream,
-    time::Duration,
+    net::{TcpListener, TcpStream},
+    time::{Duration, Instant},
 };
 
 /// Longest frame accepted or sent, in bytes. The protocol allows 65,535; a short APDU needs 261.
@@ -132,6 +132,25 @@ pub struct TcpCard {
 }
 
 impl TcpCard {
+    /// Waits for a card to come to a reader that listens.
+    ///
+    /// # Errors
+    /// `TimedOut` when none came in time; the stream's.
+    pub fn wait_for(listener: &TcpListener, patience: Duration) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            match listener.accept() {
+                Ok((stream, _)) => return Self::new(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
     /// Takes an accepted connection; every read and write then lasts [`PATIENCE`] at most.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The other side of TapVault's wire: what a bank, an issuer and a contactless terminal do.
 //!
 //! * [`terminal`]: a contactless terminal (qPBOC, online only) that explains every exchange.
+//! * [`input`]: what commands read.
 //! * [`frame`]: how terminal and card reach each other, the protocol of vsmartcard's `vpcd`.
 //! * [`issuer`]: says yes or no to a payment; [`registry`] issues cards, [`state`] keeps both on disk,
 //!   [`request`] is what a terminal asks, [`suite`] the cryptograms, [`kind`] the cards there are.
@@ -27,6 +28,7 @@ pub mod contact;
 pub mod device;
 pub mod element;
 pub mod frame;
+pub mod input;
 pub mod issuer;
 pub mod keyblock;
 pub mod kind;

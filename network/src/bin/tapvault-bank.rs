@@ -9,8 +9,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{
-    fs,
-    io::{self, Read},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
@@ -18,6 +16,7 @@ use std::{
 use tapvault_network::{
     bank::{Provider, tamper},
     device::{ChallengeDocument, Factory},
+    input::read,
     issuer::Issuer,
     keyblock::Version,
     kind::{CardKind, Named},
@@ -444,21 +443,6 @@ fn masked(token: &str) -> String {
 fn parse<T: DeserializeOwned>(path: &Path, command: &str) -> Result<T, String> {
     serde_json::from_slice(&read(path, 4096)?)
         .map_err(|error| format!("{}: {error}; give what `{command}` printed", path.display()))
-}
-
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
-    let failed = |error: io::Error| format!("{}: {error}", path.display());
-    let input: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(fs::File::open(path).map_err(failed)?)
-    };
-    let mut bytes = Vec::new();
-    input.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > limit {
-        return Err(format!("{}: longer than {limit} bytes", path.display()));
-    }
-    Ok(bytes)
 }
 
 /// Seconds since 1970 UTC.

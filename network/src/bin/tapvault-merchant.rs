@@ -7,8 +7,6 @@ use clap::{Parser, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
 use std::{
-    fs,
-    io::{self, Read},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
@@ -16,6 +14,7 @@ use std::{
 use tapvault_network::{
     amount::amount,
     code::charge,
+    input::read,
     issuer::{Decision, Issuer},
     online::Payee,
     registry::CNY,
@@ -166,21 +165,6 @@ fn ask(state: &Path, request: &AuthorisationRequest) -> Result<u8, String> {
 
 fn now() -> Result<u64, String> {
     SystemTime::now().duration_since(UNIX_EPOCH).map(|now| now.as_secs()).map_err(text)
-}
-
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
-    let failed = |error: io::Error| format!("{}: {error}", path.display());
-    let input: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(fs::File::open(path).map_err(failed)?)
-    };
-    let mut bytes = Vec::new();
-    input.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > limit {
-        return Err(format!("{}: longer than {limit} bytes", path.display()));
-    }
-    Ok(bytes)
 }
 
 fn text(error: impl std::fmt::Display) -> String {

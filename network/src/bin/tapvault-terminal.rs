@@ -10,10 +10,11 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 use tapvault_network::{
     amount::amount,
+    calendar::date,
     frame::TcpCard,
     issuer::{Decision, Issuer},
     registry::CNY,
@@ -247,7 +248,6 @@ fn wait_for_card(arguments: &Pay) -> Result<TcpCard, String> {
     let listen = arguments.listen;
     let failed = |error: io::Error| format!("{listen}: {error}");
     let listener = TcpListener::bind(listen).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     if let Some(path) = &arguments.ready_file {
         // Renamed into place: whoever waits for the file finds the port in it.
@@ -257,45 +257,19 @@ fn wait_for_card(arguments: &Pay) -> Result<TcpCard, String> {
     if !arguments.json {
         eprintln!("waiting for a card at {address}");
     }
-    let deadline = Instant::now() + CARD_PATIENCE;
-    while Instant::now() < deadline {
-        match listener.accept() {
-            Ok((stream, _)) => return TcpCard::new(stream).map_err(failed),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    Err(format!(
-        "no card came to {address} in {} seconds; start the tap, then pay again",
-        CARD_PATIENCE.as_secs()
-    ))
+    TcpCard::wait_for(&listener, CARD_PATIENCE).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => format!(
+            "no card came to {address} in {} seconds; start the tap, then pay again",
+            CARD_PATIENCE.as_secs()
+        ),
+        _ => failed(error),
+    })
 }
 
 /// Today in UTC, YYMMDD in BCD.
 fn today() -> [u8; 3] {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    civil(since.as_secs() / 86_400)
-}
-
-/// The date of a day since 1970-01-01, YYMMDD in BCD.
-fn civil(days: u64) -> [u8; 3] {
-    let (mut year, mut rest) = (1970, days);
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    while rest >= 365 + u64::from(leap(year)) {
-        rest -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if rest < length {
-            break;
-        }
-        rest -= length;
-        month += 1;
-    }
-    [year % 100, month, rest + 1].map(|number| u8::try_from(number / 10 * 16 + number % 10).unwrap_or(0))
+    date(since.as_secs())
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
@@ -311,20 +285,6 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (days, date) in [
-            (0, [0x70, 0x01, 0x01]),
-            (11_016, [0x00, 0x02, 0x29]),
-            (11_017, [0x00, 0x03, 0x01]),
-            (19_722, [0x23, 0x12, 0x31]),
-            (19_723, [0x24, 0x01, 0x01]),
-            (20_781, [0x26, 0x11, 0x24]),
-        ] {
-            assert_eq!(civil(days), date, "{days}");
-        }
-    }
 
     #[test]
     fn only_loopback_is_listened_at() {

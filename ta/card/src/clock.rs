@@ -8,8 +8,7 @@ use heapless::Vec;
 use subtle::ConstantTimeEq;
 use tapvault_proto::{Error, card::MAX_CARDS, id::ProviderId, token::TimeStatement};
 use tapvault_tee::{Millis, Tee};
-use tapvault_trust::TRUST_ROOT;
-use teei_hypervisor::signature::PublicKey;
+use tapvault_trust::check_signed;
 
 /// A nonce that waits for its statement.
 struct Nonce {
@@ -48,12 +47,7 @@ impl Clock {
     pub fn set(&mut self, statement: &TimeStatement) -> Result<(), Error> {
         let nonce = self.nonce.as_ref().ok_or(Error::NoChallenge)?;
         let certificate = &statement.certificate;
-        if !TRUST_ROOT.verifies(&certificate.signed_bytes(), &certificate.signature) {
-            return Err(Error::CertificateInvalid);
-        }
-        if !PublicKey(certificate.key).verifies(&statement.signed_bytes(), &statement.signature) {
-            return Err(Error::SignatureInvalid);
-        }
+        check_signed(certificate, &statement.signed_bytes(), &statement.signature)?;
         if !bool::from(nonce.bytes.ct_eq(&statement.nonce)) {
             return Err(Error::WrongChallenge);
         }

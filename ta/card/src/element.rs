@@ -18,11 +18,8 @@ use tapvault_proto::{
 };
 use tapvault_seal::Challenge;
 use tapvault_tee::{StorageError, Tee};
-use tapvault_trust::TRUST_ROOT;
-use teei_hypervisor::{
-    scp03::{CHALLENGE, Frame, Link, Start, StaticKeys, Wish},
-    signature::PublicKey,
-};
+use tapvault_trust::check_signed;
+use teei_hypervisor::scp03::{CHALLENGE, Frame, Link, Start, StaticKeys, Wish};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Data of one STORE DATA.
@@ -162,15 +159,9 @@ pub fn install<T: Tee>(
     challenge: &Challenge,
     mut request: InstallElementKeysRequest,
 ) -> Result<(), Error> {
-    let certificate = &request.certificate;
-    if !TRUST_ROOT.verifies(&certificate.signed_bytes(), &certificate.signature) {
-        return Err(Error::CertificateInvalid);
-    }
-    if !PublicKey(certificate.key).verifies(&request.signed_bytes(), &request.signature) {
-        return Err(Error::SignatureInvalid);
-    }
+    check_signed(&request.certificate, &request.signed_bytes(), &request.signature)?;
     challenge.check(&request.challenge)?;
-    let provider = certificate.provider;
+    let provider = request.certificate.provider;
     let info = InstallElementKeysRequest::info(&request.challenge, provider);
     let opened = challenge.open(&info, &request.encapsulated, &mut request.sealed);
     let keys =

@@ -92,9 +92,7 @@ pub fn make(
     let covered = CardData { aip: profile.aip, atc, cvr };
     let value = suite::cryptogram(profile.suite, profile.cvn, &key, data, &covered);
     drop(key);
-    let [c0, c1, c2, c3] = cvr;
-    let (cvn, algorithm) = (profile.cvn as u8, profile.suite.algorithm());
-    let issuer_data = [0x07, profile.key_version, cvn, c0, c1, c2, c3, algorithm];
+    let issuer_data = suite::issuer_data(profile, cvr);
     let entry = LogEntry {
         key_version: profile.key_version,
         atc,

@@ -289,14 +289,14 @@ impl<T: Tee> CardService for Call<'_, T> {
 
     fn static_answers(&mut self, request: StaticAnswersRequest) -> Result<StaticAnswers, Error> {
         let now = self.tee.now();
-        let product = self.store()?.card(request.card)?.profile.product;
+        let profile = &self.store()?.card(request.card)?.profile;
+        let (product, of_bank) = (profile.product, profile.priority);
         self.may_present(product, Endpoint::Tee)?;
         self.nfc_permits()?;
-        let table = self.table()?.clone();
+        let priority = self.table()?.priority(request.card, of_bank);
         let store = Store::loaded(&mut self.app.store, self.tee)?;
         let card = store.card(request.card)?;
         token::permits(card, Channel::Nfc, self.app.clock.now(card.provider, now))?;
-        let priority = table.priority(request.card, card.profile.priority);
         static_answers(&card.profile, store.name_in_field(request.card)?, priority)
     }
 
@@ -366,11 +366,9 @@ impl<T: Tee> CardService for Call<'_, T> {
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {
         let now = self.tee.now();
         let card = Store::loaded(&mut self.app.store, self.tee)?.card(request.card)?;
-        let provider = card.provider;
+        let (provider, product) = (card.provider, card.profile.product);
         let time = self.app.clock.now(provider, now);
         engine::permit(card, Channel::Nfc, time)?;
-        let (provider, product) = (card.provider, card.profile.product);
-        engine::permit(card, Channel::Nfc, self.app.clock.now(provider, now))?;
         self.may_present(product, Endpoint::Tee)?;
         let verified_ms = if request.verified {
             let left_ms = self.arm(request.card, provider)?;
@@ -554,14 +552,11 @@ impl<T: Tee> CardService for Call<'_, T> {
         let selected = request.aid.starts_with(&card.profile.product.aid());
         let mut record = None;
         let response = CardApplication::selected().transmit(&[], &request.command, |_, command| {
-            if !selected {
+            if !selected || !switched_on {
                 return StatusWord::ConditionsNotSatisfied.into();
             }
             let now = tee.now();
             let time = app.clock.now(card.provider, now);
-            if !switched_on {
-                return StatusWord::ConditionsNotSatisfied.into();
-            }
             let Ok(permit) = engine::permit(card, Channel::Nfc, time) else {
                 return StatusWord::ConditionsNotSatisfied.into();
             };

@@ -6,8 +6,7 @@ use tapvault_proto::{
     card::CardState,
     token::{TokenAction, TokenCommand, TokenState},
 };
-use tapvault_trust::TRUST_ROOT;
-use teei_hypervisor::signature::PublicKey;
+use tapvault_trust::certified;
 
 /// What becomes of a token.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,13 +27,11 @@ pub enum Next {
 /// [`Error::TokenState`] for one that does not fit, whose number the next one may have.
 pub fn obey(card: &Card, command: &TokenCommand) -> Result<Next, Error> {
     let certificate = &command.certificate;
-    if !TRUST_ROOT.verifies(&certificate.signed_bytes(), &certificate.signature) {
-        return Err(Error::CertificateInvalid);
-    }
+    let key = certified(certificate)?;
     if certificate.provider != card.provider {
         return Err(Error::WrongProvider);
     }
-    if !PublicKey(certificate.key).verifies(&command.signed_bytes(), &command.signature) {
+    if !key.verifies(&command.signed_bytes(), &command.signature) {
         return Err(Error::SignatureInvalid);
     }
     let TokenCommand { sequence, action, .. } = *command;

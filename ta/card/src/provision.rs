@@ -9,14 +9,12 @@ use tapvault_proto::{
         SealedPackage,
     },
     limited::{KeyBatch, ReplenishRequest},
-    pin::ProviderCertificate,
     profile::{CardKeys, CardProfile},
     token::ChannelKey,
     wire::{Wire, decode_exact},
 };
 use tapvault_seal::{Challenge, Exporter, TAG_LEN};
-use tapvault_trust::TRUST_ROOT;
-use teei_hypervisor::signature::PublicKey;
+use tapvault_trust::check_signed;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Opens a package made for `challenge`.
@@ -86,7 +84,7 @@ fn keyless(profile: &mut CardProfile) -> Result<&mut heapless::Vec<ChannelKey, 4
 /// [`Error::BatchInvalid`].
 pub fn open_batch(challenge: &Challenge, request: &mut ReplenishRequest) -> Result<KeyBatch, Error> {
     let digest = Sha256::new().chain_update(request.encapsulated).chain_update(&request.sealed).finalize();
-    verify(&request.certificate, &request.signed_bytes(&digest.into()), &request.signature)?;
+    check_signed(&request.certificate, &request.signed_bytes(&digest.into()), &request.signature)?;
     challenge.check(&request.challenge)?;
     let info = ReplenishRequest::info(&request.challenge, request.card, request.certificate.provider);
     let opened = challenge.open(&info, &request.encapsulated, &mut request.sealed);
@@ -99,14 +97,7 @@ pub fn open_batch(challenge: &Challenge, request: &mut ReplenishRequest) -> Resu
 fn authenticate(package: &Package) -> Result<(), Error> {
     let digest =
         Sha256::new().chain_update(&package.encapsulated).chain_update(&package.ciphertext).finalize();
-    verify(&package.certificate, &package.header.signed_bytes(&digest.into()), &package.signature)
-}
-
-fn verify(certificate: &ProviderCertificate, signed: &[u8], signature: &[u8; 64]) -> Result<(), Error> {
-    if !TRUST_ROOT.verifies(&certificate.signed_bytes(), &certificate.signature) {
-        return Err(Error::CertificateInvalid);
-    }
-    if PublicKey(certificate.key).verifies(signed, signature) { Ok(()) } else { Err(Error::SignatureInvalid) }
+    check_signed(&package.certificate, &package.header.signed_bytes(&digest.into()), &package.signature)
 }
 
 const _: () = assert!(KeyBatch::SEALED == <KeyBatch as Wire>::MAX + TAG_LEN);

@@ -11,7 +11,7 @@ use cmac::{Cmac, Mac};
 use tapvault_cipher::{Sm4, Tdes, retail_mac, sm4_mac};
 use tapvault_proto::{
     emv::gpo::PdolData,
-    profile::{Cvn, Key128, Suite},
+    profile::{CardProfile, Cvn, Key128, Suite},
     wire::Bytes,
 };
 use zeroize::Zeroizing;
@@ -36,6 +36,13 @@ pub type SessionKey = Zeroizing<[u8; 16]>;
 /// The cryptogram, tag 9F26, under the session key of the transaction.
 pub fn cryptogram(suite: Suite, cvn: Cvn, key: &SessionKey, terminal: &PdolData, card: &CardData) -> [u8; 8] {
     mac(suite, key, &covered(cvn, terminal, card))
+}
+
+/// Issuer application data, tag 9F10: length, version of the keys, cryptogram version, card verification results,
+/// algorithm.
+pub fn issuer_data(profile: &CardProfile, cvr: [u8; 4]) -> [u8; 8] {
+    let [c0, c1, c2, c3] = cvr;
+    [0x07, profile.key_version, profile.cvn as u8, c0, c1, c2, c3, profile.suite.algorithm()]
 }
 
 /// What a cryptogram covers.

@@ -35,8 +35,8 @@ use tapvault_proto::{
     trustlet::Forwarded,
 };
 use tapvault_tee::{Millis, PeerSupervisor, Tee, TrustedApp};
-use tapvault_trust::{IS_LAB, TRUST_ROOT};
-use teei_hypervisor::{gate::Gate, signature::PublicKey};
+use tapvault_trust::{IS_LAB, certified};
+use teei_hypervisor::gate::Gate;
 
 /// The PIN trusted app.
 pub struct Pin<T: Tee> {
@@ -188,10 +188,7 @@ impl<T: Tee> Pin<T> {
     fn check_ticket(&self, ticket: &EnrolmentTicket) -> Result<(), Error> {
         let challenge = self.challenge.as_ref().ok_or(Error::NoChallenge)?;
         let certificate = &ticket.certificate;
-        if !TRUST_ROOT.verifies(&certificate.signed_bytes(), &certificate.signature) {
-            return Err(Error::CertificateInvalid);
-        }
-        if !PublicKey(certificate.key).verifies(&ticket.signed_bytes(), &ticket.signature) {
+        if !certified(certificate)?.verifies(&ticket.signed_bytes(), &ticket.signature) {
             return Err(Error::TicketInvalid);
         }
         if bool::from(challenge.ct_eq(&ticket.challenge)) { Ok(()) } else { Err(Error::WrongChallenge) }

@@ -6,7 +6,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use tapvault_proto::id::{Caller, Uuid, login};
+use tapvault_proto::{
+    Error,
+    id::{Caller, Uuid, login},
+    pin::ProviderCertificate,
+};
 use teei_hypervisor::signature::PublicKey;
 
 const LAB_TRUST_ROOT: &str = "04894e0fa41a0ffe658caaedda93b1056ba44386402e884f663b3291e3ec751b116195a637d6a972509cf5c9d5e4033cf03dd50ec7bbe361d92a1daecd6f86b658";
@@ -26,6 +30,30 @@ pub const FACTORY_ROOT: PublicKey =
 /// Signs policies.
 pub const PLATFORM_KEY: PublicKey =
     PublicKey(unhex(chosen(option_env!("TAPVAULT_PLATFORM_KEY"), LAB_PLATFORM_KEY)));
+
+/// The key of a provider that the trust root certified.
+///
+/// # Errors
+/// [`Error::CertificateInvalid`].
+pub fn certified(certificate: &ProviderCertificate) -> Result<PublicKey, Error> {
+    if TRUST_ROOT.verifies(&certificate.signed_bytes(), &certificate.signature) {
+        Ok(PublicKey(certificate.key))
+    } else {
+        Err(Error::CertificateInvalid)
+    }
+}
+
+/// Checks that a certified provider signed `message`; `signature` is `r‖s`.
+///
+/// # Errors
+/// [`Error::CertificateInvalid`], [`Error::SignatureInvalid`].
+pub fn check_signed(
+    certificate: &ProviderCertificate,
+    message: &[u8],
+    signature: &[u8; 64],
+) -> Result<(), Error> {
+    if certified(certificate)?.verifies(message, signature) { Ok(()) } else { Err(Error::SignatureInvalid) }
+}
 
 /// The boot service: the one caller the supervisor knows before there is a policy.
 pub const BOOT_SERVICE: Caller = Caller {

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tapvault::{
     InsecureTestPad, Transport, Wallet,
@@ -69,19 +69,13 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
 fn wait_for_card(listen: SocketAddr) -> Result<TcpCard, Failure> {
     let failed = |error| Failure::Io(listen.to_string(), error);
     let listener = TcpListener::bind(listen).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
     eprintln!("waiting for a card at {listen}");
-    let deadline = Instant::now() + CARD_PATIENCE;
-    while Instant::now() < deadline {
-        match listener.accept() {
-            Ok((stream, _)) => return TcpCard::new(stream).map_err(failed),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            Err(error) => return Err(failed(error)),
+    TcpCard::wait_for(&listener, CARD_PATIENCE).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => {
+            Failure::Content(format!("no card came to {listen} in {} seconds", CARD_PATIENCE.as_secs()))
         }
-    }
-    Err(Failure::Content(format!("no card came to {listen} in {} seconds", CARD_PATIENCE.as_secs())))
+        _ => failed(error),
+    })
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {

@@ -1,6 +1,6 @@
 //! `tapvault-bank bind`: the bank's desk for bindings, with the lab's network.
 
-use crate::{bank, message, read, text, unhex};
+use crate::{bank, message, text, unhex};
 use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::json;
@@ -10,6 +10,7 @@ use std::{
 };
 use tapvault_network::{
     binding::{Accounts, BindingError, Desk, Identity, LabNetwork, Step},
+    input::read,
     issuer::Issuer,
     lab::LabBank,
 };

@@ -6,6 +6,7 @@ use tapvault_proto::{
     card::{LOG_LEN, LogEntry},
     emv::{
         contact::{ContactAnswers, DIRECTORY, LOG, PSE},
+        gpo::amount_bcd,
         tlv::push,
     },
     profile::CardProfile,
@@ -55,13 +56,8 @@ pub fn answers(profile: &CardProfile) -> Result<ContactAnswers, Error> {
 
 /// A record of the log.
 pub fn log_record(entry: &LogEntry) -> Bytes<LOG_RECORD_LEN> {
-    let mut amount = [0; 6];
-    let mut rest = entry.amount;
-    for byte in amount.iter_mut().rev() {
-        let pair = u8::try_from(rest % 100).unwrap_or(0);
-        *byte = 16 * (pair / 10) + pair % 10;
-        rest /= 100;
-    }
+    // It came from a terminal's twelve digits.
+    let amount = amount_bcd(entry.amount).unwrap_or_default();
     let (currency, atc) = (entry.currency.to_be_bytes(), entry.atc.to_be_bytes());
     let parts: [&[u8]; 5] = [&entry.date, &amount, &currency, &[entry.kind], &atc];
     parts.iter().copied().flatten().copied().collect()

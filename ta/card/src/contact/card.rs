@@ -97,13 +97,11 @@ impl<T: Tee> Inserted<'_, T> {
         let data = CardData { aip: profile.aip, atc, cvr };
         let key = suite::session_key(profile.suite, &contact.udk, atc);
         let cryptogram = suite::cryptogram(profile.suite, profile.cvn, &key, terminal, &data);
-        let [c0, c1, c2, c3] = cvr;
-        let (cvn, algorithm) = (profile.cvn as u8, profile.suite.algorithm());
         let mut body = Bytes::<48>::new();
         push(&mut body, 0x9F27, &[kind.information()])?;
         push(&mut body, 0x9F36, &atc.to_be_bytes())?;
         push(&mut body, 0x9F26, &cryptogram)?;
-        push(&mut body, 0x9F10, &[0x07, profile.key_version, cvn, c0, c1, c2, c3, algorithm])?;
+        push(&mut body, 0x9F10, &suite::issuer_data(profile, cvr))?;
         let mut template = Bytes::<64>::new();
         push(&mut template, 0x77, &body)?;
         Ok((cryptogram, Response::ok(&template)))
