@@ -12,6 +12,7 @@ extern crate std;
 
 mod answers;
 pub mod applet;
+mod call;
 mod clock;
 mod contact;
 mod device;
@@ -31,17 +32,17 @@ mod qr;
 mod route;
 mod store;
 pub mod suite;
+mod tap;
 mod token;
 mod transaction;
 
-use answers::static_answers;
+use call::Call;
 use clock::Clock;
 use contact::Reader;
 use device::Device;
 use element::Exchange;
-use engine::Permit;
 use heapless::{String, Vec};
-use keys::{Asker, Keys};
+use keys::Keys;
 use life::Next;
 use nfc::Nfc;
 use online::{Checked, Ready};
@@ -50,7 +51,7 @@ use route::Routes;
 use store::{Life, Place, Store};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
-    approval::{Approval, TakeApprovalRequest},
+    approval::Approval,
     card::{
         CardEntry, CardService, CardState, ContactCommandReply, ContactCommandRequest, ContactResetReply,
         ContactResetRequest, InstallReply, InstallRequest, ListReply, ListRequest, LogReply, LogRequest,
@@ -68,19 +69,15 @@ use tapvault_proto::{
         ElementAnswerRequest, ElementBeginRequest, ElementFrame, ElementProgress, InstallElementKeysReply,
         InstallElementKeysRequest,
     },
-    emv::{
-        apdu::StatusWord,
-        application::{CardApplication, Processed, StaticAnswers},
-    },
+    emv::application::StaticAnswers,
     id::{Caller, CardId, ProviderId},
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
-    pin::TakeVerificationRequest,
-    route::{ChooseAppRequest, ChooseCardRequest, Endpoint, RouteRequest, RoutesReply, RoutesRequest},
+    route::{ChooseAppRequest, ChooseCardRequest, RouteRequest, RoutesReply, RoutesRequest},
     service::Service,
     token::{Channel, TimeStatement, TokenCommand},
     trustlet::{
-        Forwarded, Owner,
+        Forwarded,
         keys::{
             CloseKey, CloseKeyReply, CloseKeys, Decrypt, DecryptReply, DeriveKey, Encrypt, EncryptReply, Mac,
             MacReply, OpenKey, OpenKeyReply, Sign, SignReply,
@@ -147,85 +144,6 @@ impl<T: Tee> TrustedApp<T> for Card {
     }
 }
 
-/// One invocation.
-struct Call<'a, T> {
-    app: &'a mut Card,
-    tee: &'a mut T,
-    session: u32,
-}
-
-impl<T: Tee> Call<'_, T> {
-    fn store(&mut self) -> Result<&mut Store, Error> {
-        self.app.store(self.tee)
-    }
-
-    /// A trustlet of the TVM whose session this is.
-    fn asker<'o>(&self, owner: &'o Owner) -> Result<Asker<'o>, Error> {
-        let provider = self.app.gate.provider(self.session)?;
-        Ok(Asker { session: self.session, provider, owner })
-    }
-
-    /// Takes a verification for `card` from the PIN trusted app, for anything but a payment.
-    fn verified(&mut self, card: CardId) -> Result<(), Error> {
-        let provider = self.store()?.card(card)?.provider;
-        let app = self.caller()?;
-        self.tee.call(&TakeVerificationRequest { provider, card, app }).map(|_| ())
-    }
-
-    /// Deletes a card and what was verified for it.
-    fn forget(&mut self, card: CardId) -> Result<(), Error> {
-        self.app.store(self.tee)?.remove(self.tee, card)?;
-        self.disarm(card);
-        Ok(())
-    }
-
-    /// The NFC switch as it is.
-    fn nfc(&mut self) -> NfcStateReply {
-        let (left_ms, taps) = self.app.nfc.left(self.tee.now());
-        NfcStateReply { left_ms, taps }
-    }
-
-    /// Moves a card's token on in its life; a verification, or a transaction, was for the card as it was.
-    fn live(&mut self, card: CardId, life: Life) -> Result<CardState, Error> {
-        self.app.store(self.tee)?.live(self.tee, card, life)?;
-        self.disarm(card);
-        Ok(life::state(life))
-    }
-
-    /// The time at the card's provider, and its leave to pay now.
-    fn permit(&mut self, card: CardId, channel: Channel) -> Result<(Permit, u64), Error> {
-        let now = self.tee.now();
-        let card = Store::loaded(&mut self.app.store, self.tee)?.card(card)?;
-        let time = self.app.clock.now(card.provider, now).ok_or(Error::NoTime)?;
-        engine::permit(card, channel, Some(time)).map(|permit| (permit, time))
-    }
-
-    /// Takes the holder's approval of what is ready. The last of all steps: nothing is lost when another fails.
-    fn approved<W>(&mut self, approval: Approval, what: W) -> Result<(Prepared<W>, PreparedReply), Error> {
-        let card = approval.card;
-        let provider = self.store()?.card(card)?.provider;
-        let now = self.tee.now();
-        let approved_ms = self.tee.call(&TakeApprovalRequest { provider, approval })?.remaining_ms;
-        let deadline = now.plus(approved_ms);
-        Ok((Prepared { card, deadline, what }, PreparedReply { approved_ms }))
-    }
-
-    /// Takes a verification for a payment with `card` from the PIN trusted app, unless one is here already.
-    fn arm(&mut self, card: CardId, provider: ProviderId) -> Result<u64, Error> {
-        let now = self.tee.now();
-        // One that another app brought is none of this one's.
-        let (app, its) = (self.caller()?, self.nfc_permits().is_ok());
-        let here = |armed: &&Armed| its && armed.card == card && now < armed.deadline;
-        if let Some(armed) = self.app.armed.as_ref().filter(here) {
-            return Ok(armed.deadline.since(now));
-        }
-        let taken = self.tee.call(&TakeVerificationRequest { provider, card, app })?;
-        let deadline = now.plus(taken.remaining_ms);
-        self.app.armed = Some(Armed { card, ceiling: taken.ceiling, currency: taken.currency, deadline });
-        Ok(taken.remaining_ms)
-    }
-}
-
 impl<T: Tee> CardService for Call<'_, T> {
     fn status(&mut self, _: StatusRequest) -> Result<StatusReply, Error> {
         Ok(StatusReply { protocol: PROTOCOL_VERSION, cards: self.store()?.count(), lab: IS_LAB })
@@ -288,16 +206,7 @@ impl<T: Tee> CardService for Call<'_, T> {
     }
 
     fn static_answers(&mut self, request: StaticAnswersRequest) -> Result<StaticAnswers, Error> {
-        let now = self.tee.now();
-        let profile = &self.store()?.card(request.card)?.profile;
-        let (product, of_bank) = (profile.product, profile.priority);
-        self.may_present(product, Endpoint::Tee)?;
-        self.nfc_permits()?;
-        let priority = self.table()?.priority(request.card, of_bank);
-        let store = Store::loaded(&mut self.app.store, self.tee)?;
-        let card = store.card(request.card)?;
-        token::permits(card, Channel::Nfc, self.app.clock.now(card.provider, now))?;
-        static_answers(&card.profile, store.name_in_field(request.card)?, priority)
+        self.answers_of(request.card)
     }
 
     fn remove(&mut self, request: RemoveRequest) -> Result<RemoveReply, Error> {
@@ -364,24 +273,7 @@ impl<T: Tee> CardService for Call<'_, T> {
     }
 
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {
-        let now = self.tee.now();
-        let card = Store::loaded(&mut self.app.store, self.tee)?.card(request.card)?;
-        let (provider, product) = (card.provider, card.profile.product);
-        let time = self.app.clock.now(provider, now);
-        engine::permit(card, Channel::Nfc, time)?;
-        self.may_present(product, Endpoint::Tee)?;
-        let verified_ms = if request.verified {
-            let left_ms = self.arm(request.card, provider)?;
-            // Whoever enters the PIN to tap wants to tap.
-            self.switch_on()?;
-            left_ms
-        } else {
-            self.nfc_permits()?;
-            self.app.armed.take_if(|armed| armed.card == request.card);
-            0
-        };
-        let taps = self.app.store(self.tee)?.reserve(self.tee, request.card, time)?;
-        Ok(TapPrepareReply { taps, verified_ms })
+        self.make_ready(request)
     }
 
     fn nfc_state(&mut self, _: NfcStateRequest) -> Result<NfcStateReply, Error> {
@@ -541,34 +433,7 @@ impl<T: Tee> CardService for Call<'_, T> {
     }
 
     fn tap_gpo(&mut self, request: TapGpoRequest) -> Result<TapGpoReply, Error> {
-        // Consumed before anything can go wrong.
-        let armed = self.app.armed.take_if(|armed| armed.card == request.card);
-        let product = self.store()?.card(request.card)?.profile.product;
-        self.may_present(product, Endpoint::Tee)?;
-        let switched_on = self.nfc_permits().is_ok();
-        let Self { app, tee, .. } = self;
-        let card = Store::loaded(&mut app.store, *tee)?.card_mut(request.card)?;
-        let [0x80, 0xA8, ..] = request.command.as_slice() else { return Err(Error::BadParameters) };
-        let selected = request.aid.starts_with(&card.profile.product.aid());
-        let mut record = None;
-        let response = CardApplication::selected().transmit(&[], &request.command, |_, command| {
-            if !selected || !switched_on {
-                return StatusWord::ConditionsNotSatisfied.into();
-            }
-            let now = tee.now();
-            let time = app.clock.now(card.provider, now);
-            let Ok(permit) = engine::permit(card, Channel::Nfc, time) else {
-                return StatusWord::ConditionsNotSatisfied.into();
-            };
-            let processed = transaction::process(card, permit, command, armed, (now, |out| tee.random(out)));
-            if processed.is_ok() {
-                app.nfc.count();
-            }
-            let processed = processed.unwrap_or_else(Processed::from);
-            record.clone_from(&processed.record);
-            processed
-        });
-        Ok(TapGpoReply { response: response.into_bytes(), record })
+        self.tap(request)
     }
 }
 
