@@ -8,6 +8,7 @@ use crate::{
         bank::{Bank, answer, draft, named},
         modules,
     },
+    walk,
 };
 use std::{
     io::{BufRead, BufReader},
@@ -170,7 +171,7 @@ pub fn killed_between_two_calls() -> Outcome<()> {
         Ok(lab)
     };
     let card = open_lab()?.provision(&mut new_wallet()?)?;
-    for steps in 0..=lab::STEPS {
+    for steps in 0..=walk::STEPS {
         open_lab()?.set_pin(&mut new_wallet()?, lab::PIN)?;
         let child = Command::new(&this)
             .args(["walk", &steps.to_string(), &card.to_string(), &bank.to_string_lossy()])
@@ -178,7 +179,7 @@ pub fn killed_between_two_calls() -> Outcome<()> {
             .map_err(say)?;
         let said = String::from_utf8_lossy(&child.stdout);
         ensure(child.status.signal() == Some(SIGABRT), || format!("after {steps} calls: {said}"))?;
-        lab::after_a_walk(&mut open_lab()?, &mut new_wallet()?, card, steps)
+        walk::check(&mut open_lab()?, &mut new_wallet()?, card, steps)
             .map_err(|message| format!("after {steps} calls: {message}"))?;
     }
     Ok(())
@@ -193,7 +194,7 @@ pub fn walk(arguments: &[String]) -> Outcome<()> {
     let mut lab = Lab::new()?;
     lab.issuer = Issuer::open_or_create(bank.as_ref()).map_err(say)?;
     let mut wallet = Optee::connect(Login::User).map(Wallet::new).map_err(say)?;
-    lab::walk(&mut lab, &mut wallet, card, steps.parse().map_err(say)?)?;
+    walk::go(&mut lab, &mut wallet, card, steps.parse().map_err(say)?)?;
     std::process::abort();
 }
 

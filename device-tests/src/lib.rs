@@ -21,6 +21,7 @@ pub mod raw;
 pub mod scenarios;
 pub mod status_words;
 pub mod trustlets;
+pub mod walk;
 
 /// What a test says: a value, or what did not hold.
 pub type Outcome<T> = Result<T, String>;

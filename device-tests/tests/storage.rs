@@ -5,7 +5,10 @@ mod common;
 
 use common::{BOOT, MALLORY, POLICY, Phone, WALLET};
 use tapvault::{ClientError, Transport, Wallet, sim::Sim, transport::call};
-use tapvault_device_tests::lab::{self, Digits, Lab, PIN};
+use tapvault_device_tests::{
+    lab::{self, Digits, Lab, PIN},
+    walk,
+};
 use tapvault_network::lab::sign_policy;
 use tapvault_proto::{
     Error,
@@ -278,12 +281,12 @@ fn damaged_routes_let_no_card_through_until_the_holder_sets_one_anew() {
 
 #[test]
 fn a_client_that_dies_between_two_calls_leaves_nothing_half_done() {
-    for steps in 0..=lab::STEPS {
+    for steps in 0..=walk::STEPS {
         let (phone, mut lab, card) = prepared();
         let mut wallet = phone.wallet();
-        lab::walk(&mut lab, &mut wallet, card, steps).unwrap();
+        walk::go(&mut lab, &mut wallet, card, steps).unwrap();
         drop(wallet);
-        lab::after_a_walk(&mut lab, &mut phone.wallet(), card, steps).unwrap_or_else(|message| {
+        walk::check(&mut lab, &mut phone.wallet(), card, steps).unwrap_or_else(|message| {
             panic!("after {steps} calls: {message}");
         });
     }

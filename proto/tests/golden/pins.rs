@@ -1,0 +1,72 @@
+//! The PIN, and card data.
+
+use super::*;
+
+pub fn pin_samples(lines: &mut String) {
+    let certificate = certificate();
+    let ticket = EnrolmentTicket {
+        certificate,
+        purpose: TicketPurpose::Reset,
+        challenge: [0x33; 32],
+        signature: [0x53; 64],
+    };
+    let digits = || Pin::from_ascii(b"135790").unwrap();
+    sample(lines, "pin.status.request", &pin::StatusRequest {});
+    sample(lines, "pin.status.reply", &pin::StatusReply { protocol: PROTOCOL_VERSION, lab: true });
+    sample(lines, "pin.pin_state.request", &pin::PinStateRequest { provider: PROVIDER });
+    sample(lines, "pin.pin_state.reply", &pin::PinStateReply { state: PinState::Set, tries_left: 3 });
+    sample(lines, "pin.challenge.request", &pin::ChallengeRequest {});
+    sample(lines, "pin.challenge.reply", &pin::ChallengeReply { challenge: [0x33; 32] });
+    sample(lines, "pin.begin_set.request", &pin::BeginSetRequest { ticket });
+    sample(lines, "pin.begin.reply", &pin::EntryReply { entry: 5, tries_left: 2 });
+    let verify =
+        pin::BeginVerifyRequest { provider: PROVIDER, card: CARD, ceiling: 100_000, currency: 0x0156 };
+    sample(lines, "pin.begin_verify.request", &verify);
+    sample(lines, "pin.begin_change.request", &pin::BeginChangeRequest { provider: PROVIDER });
+    let submit = pin::SubmitInsecureRequest { entry: 5, pin: digits(), new_pin: Some(digits()) };
+    sample(lines, "pin.submit_insecure.request", &submit);
+    sample(lines, "pin.submit_insecure.reply", &pin::SubmitReply { verdict: Verdict::Wrong, tries_left: 2 });
+    sample(lines, "pin.finish.request", &pin::FinishRequest { entry: 5 });
+    sample(lines, "pin.finish.reply", &pin::FinishReply { tries_left: 3 });
+    sample(
+        lines,
+        "pin.take_verification.request",
+        &pin::TakeVerificationRequest { provider: PROVIDER, card: CARD, app: CALLER },
+    );
+    let taken = pin::TakeVerificationReply {
+        method: VerificationMethod::WalletPin,
+        ceiling: 100_000,
+        currency: 0x0156,
+        remaining_ms: 60_000,
+    };
+    sample(lines, "pin.take_verification.reply", &taken);
+}
+
+pub fn binding_samples(lines: &mut String) {
+    let certificate = binding::RecipientCertificate {
+        provider: PROVIDER,
+        name: bytes(b"Lab Bank A"),
+        recipient: [0x04; 65],
+        signature: [0x54; 64],
+    };
+    let begin = binding::BeginCardDataRequest { certificate, nonce: [0x4E; 32] };
+    sample(lines, "pin.begin_card_data.request", &begin);
+    sample(
+        lines,
+        "pin.begin_card_data.reply",
+        &binding::CardDataEntryReply { entry: 6, challenge: [0x33; 32] },
+    );
+    let data = binding::CardData::from_ascii(b"6299990000000017", b"3112", b"123").unwrap();
+    let submit = binding::SubmitCardDataInsecureRequest { entry: 6, data };
+    sample(lines, "pin.submit_card_data_insecure.request", &submit);
+    sample(lines, "pin.submit_card_data_insecure.reply", &binding::SubmitCardDataReply {});
+    sample(lines, "pin.finish_card_data.request", &binding::FinishCardDataRequest { entry: 6 });
+    let sealed = binding::SealedCardData {
+        provider: PROVIDER,
+        nonce: [0x4E; 32],
+        challenge: [0x33; 32],
+        encapsulated: [0x04; 65],
+        sealed: [0x5E; binding::SEALED_LEN],
+    };
+    sample(lines, "pin.finish_card_data.reply", &sealed);
+}
