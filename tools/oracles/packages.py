@@ -10,6 +10,7 @@ import sys
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from gmssl.sm2 import CryptSM2
 from psec import tr31
+from sm2 import holder
 
 
 def key_block(version):
@@ -26,10 +27,7 @@ def sm2_package():
     scalar = secrets.randbelow(int(curve.ecc_table["n"], 16) - 2) + 1
     public = curve._kg(scalar, curve.ecc_table["g"])
     content_key, info, plain = os.urandom(16), os.urandom(88), os.urandom(secrets.randbelow(2000))
-    # The constructor takes a coordinate that begins with 04 for a key with a format byte.
-    recipient = CryptSM2(private_key="", public_key="", mode=1)
-    recipient.public_key = public
-    encapsulated = recipient.encrypt(content_key)
+    encapsulated = holder(public, mode=1).encrypt(content_key)
     cipher = Cipher(algorithms.SM4(content_key), modes.GCM(bytes(12))).encryptor()
     cipher.authenticate_additional_data(info)
     sealed = cipher.update(plain) + cipher.finalize() + cipher.tag
