@@ -35,6 +35,7 @@ pub mod error;
 pub mod id;
 pub mod limited;
 pub mod online;
+pub mod pad;
 pub mod pin;
 pub mod profile;
 pub mod route;
