@@ -180,6 +180,20 @@ errors! {
     NoVerification = 0x8054_0405, "verify the PIN for this card first";
     /// The ticket was not issued by this provider for this challenge and purpose.
     TicketInvalid = 0x8054_0406, "the enrolment ticket is not valid; ask the provider for one made for a fresh challenge";
+    /// No pairing with a pad is kept, or it is for other keys than an end has now.
+    PadNotPaired = 0x8054_0410, "no PIN pad is paired with this phone; the factory does that: `tapvault pad pair`";
+    /// The pairing is for other keys than this end's, or not signed by the factory root.
+    PairingInvalid = 0x8054_0411, "the pairing is not this phone's, or not signed by its factory root";
+    /// A pairing with the same or a higher number is kept.
+    PairingNotNewer = 0x8054_0412, "a newer pairing is kept already; ask the factory for a fresh one";
+    /// This client has no session with the pad, or none that is that far; an entry uses one up.
+    NoPadSession = 0x8054_0413, "no session with the PIN pad is up; begin again";
+    /// The other end did not prove that it is the one that was paired.
+    PadUntrusted = 0x8054_0414, "what answered is not the PIN pad that was paired with this phone; do not type a PIN";
+    /// A frame was altered, repeated, or sealed in another session; the entry is over, and a try it took stays taken.
+    FrameInvalid = 0x8054_0415, "the PIN pad's message was altered or is not of this entry; begin again";
+    /// An authentic frame holds something else than what was asked for; the entry is over, as above.
+    PadContent = 0x8054_0416, "the PIN pad answered something else than what was asked; pad and trusted app may differ in version";
 
     // 0x8054_05xx: storage.
 
@@ -341,6 +355,13 @@ mod tests {
                 0x8054_0404,
                 0x8054_0405,
                 0x8054_0406,
+                0x8054_0410,
+                0x8054_0411,
+                0x8054_0412,
+                0x8054_0413,
+                0x8054_0414,
+                0x8054_0415,
+                0x8054_0416,
                 0x8054_0501,
                 0x8054_0502,
                 0x8054_0503,
