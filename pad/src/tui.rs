@@ -151,7 +151,7 @@ fn keypad(layout: &Layout) -> Vec<Line<'static>> {
         lines.extend([row(places), Line::default()]);
     }
     lines.extend([
-        Line::from("Press the letter beside a digit. The digits change places each time."),
+        Line::from("Press the letter beside a digit. Digits change places each time."),
         Line::from("Enter goes on, Backspace takes all back, Esc cancels."),
     ]);
     lines

@@ -1,4 +1,5 @@
 //! The pad's state machine against the PIN trusted app's end of the channel, by a clock that tests move.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
 
@@ -15,13 +16,16 @@ use tapvault_pad::{
 use tapvault_pad_link::tee::Awaiting;
 use tapvault_proto::{
     pad::{
-        Entered, Frame, MAX_PAD_MESSAGE, PAD_TICK_MS, PadAnswer, PadKeys, PadMessage, PadPurpose, PadShow,
-        PadSuite, Pairing, Showing,
+        Frame, MAX_PAD_MESSAGE, PAD_TICK_MS, PadAnswer, PadKeys, PadMessage, PadPurpose, PadShow, PadSuite,
+        Pairing, Showing,
     },
     wire::Bytes,
 };
 
 const SUITES: [PadSuite; 2] = [PadSuite::P256, PadSuite::Sm2];
+
+/// A change, and what the pad says to it.
+type Altered = (fn(&mut PadShow), Refusal);
 
 /// A pad with its clock, and who talks to it.
 struct Bench {
@@ -394,7 +398,7 @@ fn a_show_counts_once_and_in_its_session_only() {
 fn nothing_is_shown_that_the_paired_trusted_app_did_not_send() {
     for (suite, name) in SUITES.into_iter().zip(["altered-p256", "altered-sm2"]) {
         let mut bench = Bench::new(name, suite);
-        let altered: [(fn(&mut PadShow), Refusal); 6] = [
+        let altered: [Altered; 6] = [
             (|show| show.proof[0] ^= 1, Refusal::Untrusted),
             (|show| show.proof[63] ^= 1, Refusal::Untrusted),
             (|show| show.frame.sealed[0] ^= 1, Refusal::FrameInvalid),
@@ -534,6 +538,6 @@ fn events_have_no_digits_of_an_entry() {
     let told: Vec<String> =
         bench.pad.events().iter().flat_map(|event| [event.json().to_string(), event.to_string()]).collect();
     assert_eq!(told.len(), 6);
+    // Neither the digits nor their number.
     assert!(told.iter().all(|text| !text.contains("830274") && !text.contains('6')), "{told:?}");
-    let _ = Entered::Nothing;
 }

@@ -1,4 +1,5 @@
 //! What a pad keeps, over starts, damage and wrong permissions.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

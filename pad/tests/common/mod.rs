@@ -1,10 +1,23 @@
 //! The other side of a pad in tests: the factory, and the PIN trusted app's end of the channel.
-#![allow(dead_code, reason = "not every test needs all of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test support; each test uses a part"
+)]
 
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
-use tapvault_pad::random::{Random, System};
+use std::{
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+use tapvault_pad::{
+    random::{Random, System},
+    wire,
+};
 use tapvault_pad_link::{
     Keys,
     tee::{Awaiting, Offered},
@@ -14,7 +27,7 @@ use tapvault_proto::{
         Entered, PadAnswer, PadKeys, PadMessage, PadOffer, PadPurpose, PadShow, PadSuite, Pairing, Showing,
     },
     pin::Pin,
-    wire::{Bytes, Wire, encode_into},
+    wire::{Bytes, Wire, decode_exact, encode_into},
 };
 
 /// Signs with the lab's factory root, which everybody can.
@@ -64,6 +77,30 @@ impl Tee {
         Self { keys, pairing, suite }
     }
 
+    /// One that is paired with whatever pad is at the other end of a stream.
+    pub fn pair_over(stream: &mut (impl Read + Write), suite: PadSuite) -> Self {
+        let PadMessage::Keys(pad) = ask(stream, &PadMessage::AskKeys) else { panic!("no keys") };
+        let tee = Self::paired_with(&pad, suite);
+        assert_eq!(ask(stream, &PadMessage::Pair(tee.pairing)), PadMessage::Paired);
+        tee
+    }
+
+    /// A session over a stream, up to what is shown.
+    pub fn show_over(&self, stream: &mut (impl Read + Write), showing: &Showing) -> Awaiting {
+        let (offered, offer) = self.offer();
+        let PadMessage::Answer(answer) = ask(stream, &PadMessage::Offer(offer)) else { panic!("no answer") };
+        let (awaiting, show) = self.show(offered, &answer, showing);
+        wire::write(stream, &PadMessage::Show(show)).unwrap();
+        awaiting
+    }
+
+    /// A whole entry over a stream: what was entered, as text.
+    pub fn entry_over(&self, stream: &mut (impl Read + Write), showing: &Showing) -> String {
+        let awaiting = self.show_over(stream, showing);
+        let PadMessage::Entered(frame) = hear(stream) else { panic!("no frame") };
+        text(&awaiting.open(&frame).unwrap())
+    }
+
     /// Offers a session.
     pub fn offer(&self) -> (Offered, PadOffer) {
         Offered::new(self.suite, &self.pairing, &mut draw).unwrap()
@@ -73,6 +110,17 @@ impl Tee {
     pub fn show(&self, offered: Offered, answer: &PadAnswer, showing: &Showing) -> (Awaiting, PadShow) {
         offered.accept(&self.keys, &self.pairing, answer).unwrap().show(showing).unwrap()
     }
+}
+
+/// Says something, and hears the answer.
+pub fn ask(stream: &mut (impl Read + Write), message: &PadMessage) -> PadMessage {
+    wire::write(stream, message).unwrap();
+    hear(stream)
+}
+
+/// Hears a message.
+pub fn hear(stream: &mut impl Read) -> PadMessage {
+    decode_exact(&wire::read(stream).unwrap().expect("the pad went away")).unwrap()
 }
 
 /// Something to show: 12.00 CNY for a bookshop, 50 seconds.

@@ -110,6 +110,9 @@ impl Script {
             };
             digits.chars().for_each(|digit| press(pad, digit));
             press(pad, 'E');
+            if matches!(pad.screen().scene, Scene::Asking { notice: Some(_), .. }) {
+                break;
+            }
         }
         pad.press(Key::Cancel);
         Some("what the line has was not taken; the entry was cancelled")

@@ -1,5 +1,9 @@
 //! The line to the relay: connections at a socket, or a device.
 
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    time::Timespec,
+};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
@@ -44,6 +48,20 @@ impl Stream {
             Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
             Self::Device(file) => Self::Device(file.try_clone()?),
         })
+    }
+
+    /// Whether the other end has closed it. A device has no other end.
+    pub fn is_over(&self) -> bool {
+        let closed = PollFlags::RDHUP;
+        let mut polled = match self {
+            Self::Unix(stream) => [PollFd::new(stream, closed)],
+            Self::Tcp(stream) => [PollFd::new(stream, closed)],
+            Self::Device(_) => return false,
+        };
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let found = poll(&mut polled, Some(&at_once));
+        let [polled] = polled;
+        found.is_ok() && polled.revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
     }
 
     /// Ends a connection; whoever reads from it finds its end. A device goes on.

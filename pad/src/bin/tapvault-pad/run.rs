@@ -182,7 +182,7 @@ impl Runner {
             };
             self.settle();
             if !goes_on {
-                self.pad.disconnect();
+                self.disconnect();
                 return Ok(());
             }
         }
@@ -272,6 +272,10 @@ impl Runner {
     }
 
     fn connect(&mut self, id: u64, mut stream: Stream) {
+        // Whoever connects again may come before the news that the connection before has ended.
+        if self.connection.as_ref().is_some_and(|(_, stream)| stream.is_over()) {
+            self.disconnect();
+        }
         if self.connection.is_some() {
             let _ = wire::write(&mut stream, &PadMessage::Refused);
             stream.close();
@@ -283,6 +287,7 @@ impl Runner {
 
     fn disconnect(&mut self) {
         self.pad.disconnect();
+        self.tell();
         if let Some((_, stream)) = self.connection.take() {
             stream.close();
             self.output.line(&json!({ "event": "disconnected" }), "disconnected");
