@@ -46,8 +46,12 @@ pub enum ClientError {
     },
     /// No card, more than six, one twice, or a verification for a card that is not among them.
     Field,
-    /// The PIN pad gave no PIN.
+    /// The PIN pad could not be reached, or broke off; a try that was taken for the entry is lost.
     Pad(io::Error),
+    /// The PIN pad did not take part: it keeps another pairing, or did not believe what it was shown.
+    PadRefused,
+    /// The holder entered nothing, by the PIN pad's word; no try is lost.
+    NothingEntered,
     /// The secure element could not be reached.
     Element(io::Error),
     /// The PIN was wrong.
@@ -105,7 +109,11 @@ impl fmt::Display for ClientError {
                 "a terminal can be shown one to six different cards; the verified one is among them",
             ),
             Self::Element(error) => write!(f, "the secure element cannot be reached: {error}"),
-            Self::Pad(error) => write!(f, "no PIN was entered: {error}"),
+            Self::Pad(error) => write!(f, "the PIN pad cannot be reached: {error}"),
+            Self::PadRefused => f.write_str(
+                "the PIN pad refused: it keeps another pairing, or does not believe this phone; pair it anew",
+            ),
+            Self::NothingEntered => f.write_str("nothing was entered on the PIN pad; no try is lost"),
             Self::WrongPin { tries_left: 0 } => write!(f, "wrong PIN; it is locked now"),
             Self::WrongPin { tries_left } => write!(f, "wrong PIN; {tries_left} more tries"),
         }

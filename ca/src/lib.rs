@@ -40,10 +40,9 @@ pub mod transport;
 pub mod trustlet;
 pub mod wallet;
 
-pub use binding::CardPad;
 pub use contact::ContactCard;
 pub use error::ClientError;
-pub use pad::{InsecureTestPad, PinPad};
+pub use pad::PadLink;
 pub use tap::Tap;
 pub use transport::{Channel, Transport};
 pub use wallet::Wallet;

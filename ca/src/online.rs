@@ -1,6 +1,6 @@
 //! Payments that are no taps: codes that the holder shows, and signed requests in apps and online shops.
 
-use crate::{ClientError, PinPad, Transport, Wallet, pad::Prompt};
+use crate::{ClientError, PadLink, Transport, Wallet};
 use base64ct::{Base64, Encoding};
 use sha2::{Digest, Sha256};
 use tapvault_proto::{
@@ -31,7 +31,7 @@ impl<T: Transport> Wallet<T> {
         &mut self,
         provider: ProviderId,
         card: CardId,
-        pad: &mut impl PinPad,
+        pad: &mut impl PadLink,
     ) -> Result<Code, ClientError> {
         self.approve(provider, Approval::code(card), pad)?;
         self.call(&QrPrepareRequest { card })?;
@@ -50,7 +50,7 @@ impl<T: Transport> Wallet<T> {
         provider: ProviderId,
         card: CardId,
         request: &[u8],
-        pad: &mut impl PinPad,
+        pad: &mut impl PadLink,
     ) -> Result<OnlinePayReply, ClientError> {
         self.approve(provider, approval(card, request)?, pad)?;
         self.prepare_online(card, request)?;
@@ -75,11 +75,9 @@ impl<T: Transport> Wallet<T> {
         &mut self,
         provider: ProviderId,
         approval: Approval,
-        pad: &mut impl PinPad,
+        pad: &mut impl PadLink,
     ) -> Result<(), ClientError> {
-        let entry = self.call(&BeginApprovalRequest { provider, approval })?;
-        let present = pad.ask(Prompt::Present).map_err(ClientError::Pad)?;
-        self.submit(&entry, present, None)
+        self.enter(&BeginApprovalRequest { provider, approval }, pad)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The wallet: cards, PIN and taps over two sessions that stay open.
 
-use crate::{ClientError, ContactCard, PinPad, Tap, Transport, pad::Prompt, transport::call};
+use crate::{ClientError, ContactCard, PadLink, Tap, Transport, transport::call};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{self, CardEntry, CardState, LogEntry, NfcStateReply},
@@ -11,7 +11,8 @@ use tapvault_proto::{
     emv::application::MAX_IN_FIELD,
     id::{Address, CardId, ProviderId},
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
-    pin::{self, EnrolmentTicket, EntryReply, Pin, PinStateReply, Transfer, Verdict},
+    pad::PadSuite,
+    pin::{self, EnrolmentTicket, PinStateReply, Transfer},
     service::{Request, Service},
     token::{TimeStatement, TokenCommand},
     wire::Bytes,
@@ -42,12 +43,18 @@ pub struct Wallet<T: Transport> {
     transport: T,
     card: Option<T::Channel>,
     pin: Option<T::Channel>,
+    pub(crate) pad_suite: PadSuite,
 }
 
 impl<T: Transport> Wallet<T> {
     /// A wallet over `transport`; sessions open when they are first needed.
     pub fn new(transport: T) -> Self {
-        Self { transport, card: None, pin: None }
+        Self { transport, card: None, pin: None, pad_suite: PadSuite::P256 }
+    }
+
+    /// Chooses the algorithms of the sessions between PIN trusted app and pad; P-256 unless it is called.
+    pub const fn choose_pad_suite(&mut self, suite: PadSuite) {
+        self.pad_suite = suite;
     }
 
     /// What the trusted apps say of themselves; checks that they speak the client's version.
@@ -241,26 +248,37 @@ impl<T: Transport> Wallet<T> {
     ///
     /// # Errors
     /// The PIN trusted app's refusal, or the pad's.
-    pub fn set_pin(&mut self, ticket: EnrolmentTicket, pad: &mut impl PinPad) -> Result<(), ClientError> {
-        let entry = self.call(&pin::BeginSetRequest { ticket })?;
-        let new = pad.ask(Prompt::New).map_err(ClientError::Pad)?;
-        self.submit(&entry, new, None)
+    pub fn set_pin(&mut self, ticket: EnrolmentTicket, pad: &mut impl PadLink) -> Result<(), ClientError> {
+        self.enter(&pin::BeginSetRequest { ticket }, pad)
     }
 
     /// Verifies the wallet PIN for one payment of one card within the next 60 seconds: *armed*.
     ///
     /// # Errors
-    /// [`ClientError::WrongPin`]; the PIN trusted app's refusal, or the pad's.
+    /// [`ClientError::WrongPin`], [`ClientError::NothingEntered`]; the PIN trusted app's refusal, or the pad's.
     pub fn verify_pin(
         &mut self,
         provider: ProviderId,
         purpose: Purpose,
-        pad: &mut impl PinPad,
+        pad: &mut impl PadLink,
     ) -> Result<(), ClientError> {
         let Purpose { card, ceiling, currency } = purpose;
-        let entry = self.call(&pin::BeginVerifyRequest { provider, card, ceiling, currency })?;
-        let present = pad.ask(Prompt::Present).map_err(ClientError::Pad)?;
-        self.submit(&entry, present, None)
+        self.enter(&pin::BeginVerifyRequest { provider, card, ceiling, currency, exact: false }, pad)
+    }
+
+    /// Verifies the wallet PIN for one payment of one card of exactly the ceiling, within the next 60 seconds: *exact*. It
+    /// is what to do when a terminal asked for a verification: its amount is known then, and the holder sees it.
+    ///
+    /// # Errors
+    /// As [`Wallet::verify_pin`].
+    pub fn confirm_tap(
+        &mut self,
+        provider: ProviderId,
+        purpose: Purpose,
+        pad: &mut impl PadLink,
+    ) -> Result<(), ClientError> {
+        let Purpose { card, ceiling, currency } = purpose;
+        self.enter(&pin::BeginVerifyRequest { provider, card, ceiling, currency, exact: true }, pad)
     }
 
     /// Confirms one transfer by one trustlet with the wallet PIN, within the next 60 seconds: *exact*.
@@ -271,23 +289,18 @@ impl<T: Transport> Wallet<T> {
         &mut self,
         trustlet: &Address,
         transfer: Transfer,
-        pad: &mut impl PinPad,
+        pad: &mut impl PadLink,
     ) -> Result<(), ClientError> {
         let Address { provider, name } = trustlet.clone();
-        let entry = self.call(&pin::BeginConfirmRequest { provider, trustlet: name, transfer })?;
-        let present = pad.ask(Prompt::Present).map_err(ClientError::Pad)?;
-        self.submit(&entry, present, None)
+        self.enter(&pin::BeginConfirmRequest { provider, trustlet: name, transfer }, pad)
     }
 
     /// Changes the wallet PIN.
     ///
     /// # Errors
     /// As [`Wallet::verify_pin`].
-    pub fn change_pin(&mut self, provider: ProviderId, pad: &mut impl PinPad) -> Result<(), ClientError> {
-        let entry = self.call(&pin::BeginChangeRequest { provider })?;
-        let present = pad.ask(Prompt::Present).map_err(ClientError::Pad)?;
-        let new = pad.ask(Prompt::New).map_err(ClientError::Pad)?;
-        self.submit(&entry, present, Some(new))
+    pub fn change_pin(&mut self, provider: ProviderId, pad: &mut impl PadLink) -> Result<(), ClientError> {
+        self.enter(&pin::BeginChangeRequest { provider }, pad)
     }
 
     /// Makes a card ready for one tap: [`Wallet::prepare_taps`] with one card, with its verification when
@@ -338,20 +351,6 @@ impl<T: Transport> Wallet<T> {
     /// The card trusted app's refusal: [`Error::TokenDomain`] for a phone's card.
     pub fn insert_card(&mut self, card: CardId) -> Result<ContactCard<'_, T::Channel>, ClientError> {
         ContactCard::new(self.channel(Service::Card)?, card)
-    }
-
-    pub(crate) fn submit(
-        &mut self,
-        entry: &EntryReply,
-        pin: Pin,
-        new_pin: Option<Pin>,
-    ) -> Result<(), ClientError> {
-        let entry = entry.entry;
-        let outcome = self.call(&pin::SubmitInsecureRequest { entry, pin, new_pin })?;
-        if outcome.verdict == Verdict::Wrong {
-            return Err(ClientError::WrongPin { tries_left: outcome.tries_left });
-        }
-        self.call(&pin::FinishRequest { entry }).map(|_| ())
     }
 
     /// A call over the session of the request's service.

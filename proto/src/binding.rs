@@ -4,6 +4,7 @@
 use crate::{
     Error,
     id::ProviderId,
+    pad::PadShow,
     pin::MAX_PAYEE,
     wire::{Bytes, Reader, Wire, Writer},
 };
@@ -183,21 +184,9 @@ crate::message! {
         entry: u32,
         /// Drawn for this entry, and sealed with what is typed.
         challenge: [u8; 32],
+        /// For the pad.
+        show: PadShow,
     }
-}
-crate::message! {
-    /// The card data, in clear, from the insecure test pad: the normal world sees them.
-    SubmitCardDataInsecureRequest {
-        /// From [`CardDataEntryReply`].
-        entry: u32,
-        /// What was typed.
-        data: CardData,
-    }
-}
-crate::message! {
-    /// The card data are sealed; nothing of them is left in clear.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    SubmitCardDataReply {}
 }
 crate::message! {
     /// Fetches what was sealed, once, and ends the entry.

@@ -102,6 +102,8 @@ crate::message! {
         ceiling: u64,
         /// ISO 4217 numeric code.
         currency: u16,
+        /// Whether exactly `ceiling` is to be paid.
+        exact: bool,
     }
 }
 crate::message! {

@@ -16,6 +16,11 @@ use crate::{
 pub const FRAME_CONTENT: usize = 96;
 /// Longest message between pad and relay in bytes, without the two bytes of its length.
 pub const MAX_PAD_MESSAGE: usize = PadMessage::MAX;
+/// Life of a session in milliseconds from the offer until an entry takes it up; it ends with the entry then.
+pub const PAD_SESSION_LIFE_MS: u64 = 10_000;
+/// Seconds that a pad gives the holder: what it sends at the last tick still has time to arrive before the entry is over
+/// ([`crate::pin::VERIFICATION_LIFE_MS`]).
+pub const PAD_PATIENCE_S: u8 = 50;
 /// The pad sends what was typed at multiples of this many milliseconds after it began to show: the time of a frame
 /// does not tell the number of digits.
 pub const PAD_TICK_MS: u64 = 5_000;
@@ -101,6 +106,40 @@ crate::message! {
         /// By the pad over [`transcript`] of [`End::Pad`], `r‖s`.
         signature: [u8; 64],
     }
+}
+
+crate::message! {
+    /// Asks which keys the PIN trusted app has, and which pad it believes.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    PadStateRequest {}
+}
+crate::message! {
+    /// The PIN trusted app's side of a pairing; all of it is public.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    PadStateReply {
+        /// Its keys, made at their first use.
+        keys: PadKeys,
+        /// The pairing that it keeps.
+        pairing: Option<Pairing>,
+    }
+}
+crate::message! {
+    /// The pairing is stored.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    PairReply {}
+}
+crate::message! {
+    /// Asks for an offer to the paired pad.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    PadOfferRequest {
+        /// The algorithms.
+        suite: PadSuite,
+    }
+}
+crate::message! {
+    /// The session is up, for one entry of this client.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    PadAcceptReply {}
 }
 
 /// An end of the channel.
@@ -189,7 +228,7 @@ crate::message! {
         payee: Bytes<MAX_PAYEE>,
         /// Of the order that is paid; its first bytes are shown. Zero without one.
         digest: [u8; 32],
-        /// Seconds that the holder has.
+        /// Seconds that the holder has: [`PAD_PATIENCE_S`].
         life_s: u8,
     }
 }

@@ -4,11 +4,12 @@
 use crate::{
     Error,
     approval::{BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
-    binding::{
-        BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData,
-        SubmitCardDataInsecureRequest, SubmitCardDataReply,
-    },
+    binding::{BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData},
     id::{Caller, CardId, ProviderId, TrustletName},
+    pad::{
+        Frame, PadAcceptReply, PadAnswer, PadOffer, PadOfferRequest, PadShow, PadStateReply, PadStateRequest,
+        PairReply, Pairing,
+    },
     trustlet::Forwarded,
     wire::{Bytes, Reader, Wire, Writer},
 };
@@ -97,6 +98,8 @@ crate::code! {
         Accepted = 1,
         /// The PIN is wrong; the try is spent.
         Wrong = 2,
+        /// The holder submitted nothing; [`FinishRequest`] ends the entry and gives its try back.
+        Nothing = 3,
     }
 }
 crate::code! {
@@ -220,7 +223,7 @@ crate::message! {
     }
 }
 crate::message! {
-    /// Begins to verify the PIN for one payment: *armed*.
+    /// Begins to verify the PIN for one payment: *armed*, or *exact*.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     BeginVerifyRequest {
         /// Whose PIN.
@@ -231,6 +234,8 @@ crate::message! {
         ceiling: u64,
         /// ISO 4217 numeric code, as in tag 5F2A: `0x0156` is CNY.
         currency: u16,
+        /// *Exact*: `ceiling` is what is paid, no more and no less; the result is good for nothing else.
+        exact: bool,
     }
 }
 /// Longest name of a payee in bytes.
@@ -292,31 +297,32 @@ crate::message! {
         entry: u32,
         /// Comparisons left should this one fail.
         tries_left: u8,
+        /// For the pad.
+        show: PadShow,
     }
 }
 crate::message! {
-    /// The digits, in clear, from the insecure test pad: the normal world sees them.
-    SubmitInsecureRequest {
-        /// From [`EntryReply`].
+    /// What the pad answered to [`EntryReply`]'s or [`CardDataEntryReply`]'s frame.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    SubmitRequest {
+        /// Of the entry.
         entry: u32,
-        /// The PIN; the present one where it is changed.
-        pin: Pin,
-        /// The new PIN where it is changed.
-        new_pin: Option<Pin>,
+        /// A sealed [`crate::pad::Entered`].
+        frame: Frame,
     }
 }
 crate::message! {
     /// The outcome.
     #[derive(Clone, Debug, PartialEq, Eq)]
     SubmitReply {
-        /// Right or wrong.
+        /// What came of it.
         verdict: Verdict,
-        /// Comparisons left.
+        /// Comparisons left once it is finished; 0 where no PIN takes part.
         tries_left: u8,
     }
 }
 crate::message! {
-    /// Makes the outcome durable: the new PIN stored, or the tries restored.
+    /// Makes the outcome durable: the new PIN stored, the tries restored, or the one try given back.
     #[derive(Clone, Debug, PartialEq, Eq)]
     FinishRequest {
         /// From [`EntryReply`].
@@ -341,6 +347,8 @@ crate::message! {
         card: CardId,
         /// The app that asks the card trusted app; the PIN was entered in a session of its own.
         app: Caller,
+        /// For a tap; a verification that is *exact* is good for nothing else.
+        tap: bool,
     }
 }
 crate::message! {
@@ -353,6 +361,8 @@ crate::message! {
         ceiling: u64,
         /// ISO 4217 numeric code.
         currency: u16,
+        /// Whether exactly `ceiling` is to be paid.
+        exact: bool,
         /// Milliseconds until it expires.
         remaining_ms: u64,
     }
@@ -368,7 +378,7 @@ crate::service! {
         0x0101 pin_state(PinStateRequest) -> PinStateReply, needs WALLET;
         /// Draws the challenge for an enrolment ticket.
         0x0102 challenge(ChallengeRequest) -> ChallengeReply, needs WALLET;
-        /// Begins to set a PIN with a ticket.
+        /// Begins to set a PIN with a ticket. This and the other beginnings take the pad's session.
         0x0110 begin_set(BeginSetRequest) -> EntryReply, needs WALLET;
         /// Begins to verify; the try counter is lowered in storage before this returns.
         0x0111 begin_verify(BeginVerifyRequest) -> EntryReply, needs WALLET;
@@ -380,14 +390,23 @@ crate::service! {
         0x0114 begin_approval(BeginApprovalRequest) -> EntryReply, needs WALLET;
         /// Begins an entry of card data for a bank.
         0x0118 begin_card_data(BeginCardDataRequest) -> CardDataEntryReply, needs WALLET;
-        /// Submits the digits in clear and compares, in memory only.
-        0x0120 submit_insecure(SubmitInsecureRequest) -> SubmitReply, needs WALLET;
+        // 0x0120 took digits in clear.
         /// Stores the outcome.
         0x0121 finish(FinishRequest) -> FinishReply, needs WALLET;
-        /// Submits card data in clear and seals them.
-        0x0128 submit_card_data_insecure(SubmitCardDataInsecureRequest) -> SubmitCardDataReply, needs WALLET;
+        /// Opens what the pad sealed, and compares or seals it, in memory only. Whatever does not open, or is not what was
+        /// asked for, ends the entry; a try that it took stays taken.
+        0x0122 submit(SubmitRequest) -> SubmitReply, needs WALLET;
+        // 0x0128 took card data in clear.
         /// Hands out sealed card data.
         0x0129 finish_card_data(FinishCardDataRequest) -> SealedCardData, needs WALLET;
+        /// The keys for the pad, and the pairing that is kept.
+        0x0130 pad_state(PadStateRequest) -> PadStateReply, needs WALLET;
+        /// Keeps a pairing that the factory made; a newer one takes its place.
+        0x0131 pair(Pairing) -> PairReply, needs WALLET;
+        /// Offers the paired pad a session, in place of one of this client.
+        0x0132 pad_offer(PadOfferRequest) -> PadOffer, needs WALLET;
+        /// Takes the pad's answer: the session is up. One that is not the pad's ends the offer.
+        0x0133 pad_accept(PadAnswer) -> PadAcceptReply, needs WALLET;
         /// Hands a verification to the card trusted app.
         0x0201 take_verification(TakeVerificationRequest) -> TakeVerificationReply, needs PEER;
         /// Hands an approval to the card trusted app.

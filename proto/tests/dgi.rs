@@ -142,7 +142,7 @@ fn what_is_cut_longer_or_in_another_order_is_refused() {
 
 #[test]
 fn leave_comes_back_and_stands_alone() {
-    for verified in [None, Some(Verified { ceiling: 100, currency: 0x0156 })] {
+    for verified in [None, Some(Verified { ceiling: 100, currency: 0x0156, exact: true })] {
         let leave = Leave { card: CARD, key_version: 3, counter: 17, verified };
         let mut bytes = [0; MAX_LEAVE];
         let len = encode_leave(&leave, &mut bytes).unwrap();

@@ -30,7 +30,7 @@ pub fn route_samples(lines: &mut String) {
     let answer = se::ElementAnswerRequest { frame: bytes(b"\x90\0") };
     sample(lines, "card.element_answer.request", &answer);
     sample(lines, "card.element_answer.reply", &se::ElementProgress { frame: Some(bytes(b"frame")) });
-    let verified = se::Verified { ceiling: 100_000, currency: 0x0156 };
+    let verified = se::Verified { ceiling: 100_000, currency: 0x0156, exact: false };
     let leave = se::Leave { card: CARD, key_version: 2, counter: 17, verified: Some(verified) };
     sample(lines, "element leave", &leave);
 }

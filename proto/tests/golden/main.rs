@@ -27,6 +27,10 @@ use tapvault_proto::{
     online::{
         OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest, Order, PayeeCertificate, PaymentData, Role,
     },
+    pad::{
+        self, Entered, Frame, PAD_PATIENCE_S, PadAnswer, PadKeys, PadMessage, PadOffer, PadPurpose, PadShow, PadSuite, Pairing,
+        Showing,
+    },
     pin::{
         self, EnrolmentTicket, Pin, PinState, ProviderCertificate, TicketPurpose, Verdict, VerificationMethod,
     },
@@ -117,6 +121,7 @@ fn no_byte_on_the_wire_changes() {
     services::supervisor_samples(&mut lines);
     pins::pin_samples(&mut lines);
     pins::binding_samples(&mut lines);
+    pins::pad_samples(&mut lines);
     cards::card_samples(&mut lines);
     cards::payment_samples(&mut lines);
     cards::route_samples(&mut lines);

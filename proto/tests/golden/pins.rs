@@ -10,7 +10,6 @@ pub fn pin_samples(lines: &mut String) {
         challenge: [0x33; 32],
         signature: [0x53; 64],
     };
-    let digits = || Pin::from_ascii(b"135790").unwrap();
     sample(lines, "pin.status.request", &pin::StatusRequest {});
     sample(lines, "pin.status.reply", &pin::StatusReply { protocol: PROTOCOL_VERSION, lab: true });
     sample(lines, "pin.pin_state.request", &pin::PinStateRequest { provider: PROVIDER });
@@ -18,25 +17,25 @@ pub fn pin_samples(lines: &mut String) {
     sample(lines, "pin.challenge.request", &pin::ChallengeRequest {});
     sample(lines, "pin.challenge.reply", &pin::ChallengeReply { challenge: [0x33; 32] });
     sample(lines, "pin.begin_set.request", &pin::BeginSetRequest { ticket });
-    sample(lines, "pin.begin.reply", &pin::EntryReply { entry: 5, tries_left: 2 });
+    sample(lines, "pin.begin.reply", &pin::EntryReply { entry: 5, tries_left: 2, show: pad_show() });
     let verify =
-        pin::BeginVerifyRequest { provider: PROVIDER, card: CARD, ceiling: 100_000, currency: 0x0156 };
+        pin::BeginVerifyRequest { provider: PROVIDER, card: CARD, ceiling: 100_000, currency: 0x0156, exact: false };
     sample(lines, "pin.begin_verify.request", &verify);
     sample(lines, "pin.begin_change.request", &pin::BeginChangeRequest { provider: PROVIDER });
-    let submit = pin::SubmitInsecureRequest { entry: 5, pin: digits(), new_pin: Some(digits()) };
-    sample(lines, "pin.submit_insecure.request", &submit);
-    sample(lines, "pin.submit_insecure.reply", &pin::SubmitReply { verdict: Verdict::Wrong, tries_left: 2 });
+    sample(lines, "pin.submit.request", &pin::SubmitRequest { entry: 5, frame: frame() });
+    sample(lines, "pin.submit.reply", &pin::SubmitReply { verdict: Verdict::Wrong, tries_left: 2 });
     sample(lines, "pin.finish.request", &pin::FinishRequest { entry: 5 });
     sample(lines, "pin.finish.reply", &pin::FinishReply { tries_left: 3 });
     sample(
         lines,
         "pin.take_verification.request",
-        &pin::TakeVerificationRequest { provider: PROVIDER, card: CARD, app: CALLER },
+        &pin::TakeVerificationRequest { provider: PROVIDER, card: CARD, app: CALLER, tap: true },
     );
     let taken = pin::TakeVerificationReply {
         method: VerificationMethod::WalletPin,
         ceiling: 100_000,
         currency: 0x0156,
+        exact: false,
         remaining_ms: 60_000,
     };
     sample(lines, "pin.take_verification.reply", &taken);
@@ -54,12 +53,8 @@ pub fn binding_samples(lines: &mut String) {
     sample(
         lines,
         "pin.begin_card_data.reply",
-        &binding::CardDataEntryReply { entry: 6, challenge: [0x33; 32] },
+        &binding::CardDataEntryReply { entry: 6, challenge: [0x33; 32], show: pad_show() },
     );
-    let data = binding::CardData::from_ascii(b"6299990000000017", b"3112", b"123").unwrap();
-    let submit = binding::SubmitCardDataInsecureRequest { entry: 6, data };
-    sample(lines, "pin.submit_card_data_insecure.request", &submit);
-    sample(lines, "pin.submit_card_data_insecure.reply", &binding::SubmitCardDataReply {});
     sample(lines, "pin.finish_card_data.request", &binding::FinishCardDataRequest { entry: 6 });
     let sealed = binding::SealedCardData {
         provider: PROVIDER,
@@ -69,4 +64,56 @@ pub fn binding_samples(lines: &mut String) {
         sealed: [0x5E; binding::SEALED_LEN],
     };
     sample(lines, "pin.finish_card_data.reply", &sealed);
+}
+
+fn frame() -> Frame {
+    Frame { sequence: 0, sealed: [0xF7; 112] }
+}
+
+fn pad_show() -> PadShow {
+    PadShow { proof: [0x55; 64], frame: frame() }
+}
+
+pub fn pad_samples(lines: &mut String) {
+    let keys = |of| PadKeys { key: [of; 65], sm2_key: [of + 1; 65] };
+    let pairing = Pairing { sequence: 7, tee: keys(0x41), pad: keys(0x61), signature: [0x56; 64] };
+    let offer = PadOffer { suite: PadSuite::Sm2, sequence: 7, ephemeral: [0x04; 65] };
+    let answer = PadAnswer { ephemeral: [0x04; 65], signature: [0x57; 64] };
+    sample(lines, "pin.pad_state.request", &pad::PadStateRequest {});
+    let state = pad::PadStateReply { keys: keys(0x41), pairing: Some(pairing) };
+    sample(lines, "pin.pad_state.reply", &state);
+    sample(lines, "pin.pair.request", &pairing);
+    sample(lines, "pin.pair.reply", &pad::PairReply {});
+    sample(lines, "pin.pad_offer.request", &pad::PadOfferRequest { suite: PadSuite::Sm2 });
+    sample(lines, "pin.pad_offer.reply", &offer);
+    sample(lines, "pin.pad_accept.request", &answer);
+    sample(lines, "pin.pad_accept.reply", &pad::PadAcceptReply {});
+    let showing = Showing {
+        purpose: PadPurpose::ApprovePayment,
+        amount: 12_345,
+        currency: 0x0156,
+        payee: bytes(b"Tea Shop"),
+        digest: [0xD1; 32],
+        life_s: PAD_PATIENCE_S,
+    };
+    sample(lines, "pad.showing", &showing);
+    let digits = || Pin::from_ascii(b"135790").unwrap();
+    sample(lines, "pad.entered.nothing", &Entered::Nothing);
+    sample(lines, "pad.entered.pin", &Entered::Pin(digits()));
+    sample(lines, "pad.entered.change", &Entered::Change(digits(), Pin::from_ascii(b"864209").unwrap()));
+    let data = binding::CardData::from_ascii(b"6299990000000017", b"3112", b"123").unwrap();
+    sample(lines, "pad.entered.card_data", &Entered::CardData(data));
+    for (name, message) in [
+        ("pad.ask_keys", PadMessage::AskKeys),
+        ("pad.keys", PadMessage::Keys(keys(0x61))),
+        ("pad.pair", PadMessage::Pair(pairing)),
+        ("pad.paired", PadMessage::Paired),
+        ("pad.offer", PadMessage::Offer(offer)),
+        ("pad.answer", PadMessage::Answer(answer)),
+        ("pad.show", PadMessage::Show(pad_show())),
+        ("pad.entered", PadMessage::Entered(frame())),
+        ("pad.refused", PadMessage::Refused),
+    ] {
+        sample(lines, name, &message);
+    }
 }

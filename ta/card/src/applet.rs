@@ -82,6 +82,7 @@ impl Applet {
             card: card.id,
             ceiling: verified.ceiling,
             currency: verified.currency,
+            exact: verified.exact,
             deadline,
         });
         let processed = transaction::process(card, permit, command, armed, (now, random));

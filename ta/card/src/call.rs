@@ -14,7 +14,7 @@ use tapvault_proto::{
     approval::{Approval, TakeApprovalRequest},
     card::{CardState, NfcStateReply, PreparedReply},
     id::{CardId, ProviderId},
-    pin::TakeVerificationRequest,
+    pin::{TakeVerificationReply, TakeVerificationRequest},
     token::Channel,
     trustlet::Owner,
 };
@@ -46,7 +46,7 @@ impl<T: Tee> Call<'_, T> {
     pub fn verified(&mut self, card: CardId) -> Result<(), Error> {
         let provider = self.store()?.card(card)?.provider;
         let app = self.caller()?;
-        self.tee.call(&TakeVerificationRequest { provider, card, app }).map(|_| ())
+        self.tee.call(&TakeVerificationRequest { provider, card, app, tap: false }).map(|_| ())
     }
 
     /// Deletes a card and what was verified for it.
@@ -100,9 +100,10 @@ impl<T: Tee> Call<'_, T> {
         if let Some(armed) = self.app.armed.as_ref().filter(here) {
             return Ok(armed.deadline.since(now));
         }
-        let taken = self.tee.call(&TakeVerificationRequest { provider, card, app })?;
+        let taken = self.tee.call(&TakeVerificationRequest { provider, card, app, tap: true })?;
         let deadline = now.plus(taken.remaining_ms);
-        self.app.armed = Some(Armed { card, ceiling: taken.ceiling, currency: taken.currency, deadline });
+        let TakeVerificationReply { ceiling, currency, exact, .. } = taken;
+        self.app.armed = Some(Armed { card, ceiling, currency, exact, deadline });
         Ok(taken.remaining_ms)
     }
 }

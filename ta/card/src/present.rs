@@ -143,7 +143,11 @@ impl<T: Tee> Call<'_, T> {
             card,
             key_version: held.profile.key_version,
             counter: held.next_atc()?,
-            verified: armed.map(|armed| Verified { ceiling: armed.ceiling, currency: armed.currency }),
+            verified: armed.map(|armed| Verified {
+                ceiling: armed.ceiling,
+                currency: armed.currency,
+                exact: armed.exact,
+            }),
         };
         self.app.nfc.count();
         dgi::encode_leave(&leave, out)

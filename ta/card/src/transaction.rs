@@ -34,6 +34,8 @@ pub struct Armed {
     pub ceiling: u64,
     /// ISO 4217 numeric code.
     pub currency: u16,
+    /// Whether `ceiling` itself has to be paid: the holder saw the amount.
+    pub exact: bool,
     /// When it is over.
     pub deadline: Millis,
 }
@@ -41,7 +43,7 @@ pub struct Armed {
 impl Armed {
     fn fits(&self, terminal: &PdolData, amount: u64, now: Millis) -> bool {
         now < self.deadline
-            && amount <= self.ceiling
+            && if self.exact { amount == self.ceiling } else { amount <= self.ceiling }
             && u16::from_be_bytes(terminal.currency) == self.currency
     }
 }

@@ -1,14 +1,20 @@
 //! One PIN entry at a time: begin → submit → finish, and what a client that vanishes leaves behind.
 
-use crate::{card_data::Awaited, record::NewSecret};
+use crate::{
+    card_data::Awaited,
+    record::{Comparison, NewSecret},
+};
+use tapvault_pad_link::tee::Awaiting;
 use tapvault_proto::{
     Error,
     approval::Approval,
-    binding::SealedCardData,
+    binding::{MAX_BANK, SealedCardData},
     id::{Caller, CardId, ProviderId, TrustletName},
-    pin::Transfer,
+    pad::{Entered, Frame},
+    pin::{TRY_LIMIT, Transfer, Verdict},
+    wire::Bytes,
 };
-use tapvault_tee::Millis;
+use tapvault_tee::{Millis, Tee};
 
 /// What the digits are for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub enum Purpose {
         ceiling: u64,
         /// ISO 4217 numeric code.
         currency: u16,
+        /// Whether the ceiling is what is paid, no more and no less.
+        exact: bool,
     },
     /// Confirm one transfer by one trustlet.
     Confirm {
@@ -39,21 +47,42 @@ pub enum Purpose {
     /// Change from present to new.
     Change,
     /// Seal card data for their bank; no PIN takes part.
-    CardData,
+    CardData {
+        /// The bank's certified name.
+        bank: Bytes<MAX_BANK>,
+    },
+}
+
+/// What the pad's frame is to hold, and what takes it.
+#[allow(clippy::large_enum_variant, reason = "there is one entry, in memory that is set aside for it")]
+pub enum Wanted {
+    /// A PIN, to be set.
+    New,
+    /// The PIN that is set; its try is spent in storage.
+    Present(Comparison),
+    /// The PIN that is set, its try spent, and a new one.
+    Change(Comparison),
+    /// Card data; everything is ready to seal them.
+    CardData(Awaited),
 }
 
 /// How far the entry is.
 #[allow(clippy::large_enum_variant, reason = "there is one entry, in memory that is set aside for it")]
 pub enum Stage {
-    /// The digits are awaited; for verify and change the try is already spent in storage.
-    Open,
+    /// The pad's frame is awaited.
+    Open {
+        /// The session that ends with the entry.
+        session: Awaiting,
+        /// What it brings.
+        wanted: Wanted,
+    },
     /// The digits were right (or, for a first PIN, there was nothing to compare); `finish` stores it.
     Accepted {
         /// The record to store, for set and change.
         secret: Option<NewSecret>,
     },
-    /// Card data are awaited, and everything is ready to seal them.
-    Card(Awaited),
+    /// By the pad's word nothing was submitted; `finish` gives the try back.
+    Nothing,
     /// Card data are sealed; `finish_card_data` hands them out.
     Sealed(SealedCardData),
 }
@@ -68,6 +97,8 @@ pub struct Entry {
     pub provider: ProviderId,
     /// What for.
     pub purpose: Purpose,
+    /// Comparisons left before it began; `None` where it takes no try.
+    pub tries: Option<u8>,
     /// When it ends by itself.
     pub deadline: Millis,
     /// How far it is.
@@ -82,6 +113,61 @@ impl Entry {
     pub fn check(&self, session: u32, number: u32, now: Millis) -> Result<(), Error> {
         let ours = self.session == session && self.number == number && now < self.deadline;
         if ours { Ok(()) } else { Err(Error::NoEntry) }
+    }
+
+    /// The number of tries to be stored for it, once it is through: all of them after the right digits, as many as before
+    /// where nothing was submitted.
+    pub fn owed(&self) -> Option<u8> {
+        match self.stage {
+            Stage::Accepted { .. } => self.tries.map(|_| TRY_LIMIT),
+            Stage::Nothing => self.tries,
+            Stage::Open { .. } | Stage::Sealed(_) => None,
+        }
+    }
+
+    /// Comparisons left once it is finished, for the client.
+    pub fn tries_once_finished(&self) -> u8 {
+        match (&self.stage, &self.purpose) {
+            // There was none, and there will be all of them.
+            (Stage::Accepted { .. }, Purpose::Set) => TRY_LIMIT,
+            _ => self.owed().unwrap_or(0),
+        }
+    }
+
+    /// Takes the pad's frame. No storage is touched: when the verdict leaves is no hint to what it is.
+    ///
+    /// # Errors
+    /// [`Error::NoEntry`] when no frame is awaited; [`Error::FrameInvalid`] and [`Error::PadContent`]. The entry is over
+    /// then, as it is without one that is returned.
+    pub fn submit<T: Tee>(self, tee: &mut T, frame: &Frame) -> Result<(Option<Self>, Verdict), Error> {
+        let Self { stage, provider, .. } = self;
+        let Stage::Open { session, wanted } = stage else { return Err(Error::NoEntry) };
+        let accepted = |secret| Some(Stage::Accepted { secret });
+        // Wiped at the end of the match.
+        let stage = match (wanted, &session.open(frame)?) {
+            (_, Entered::Nothing) => Some(Stage::Nothing),
+            (Wanted::New, Entered::Pin(new)) => accepted(Some(NewSecret::new(tee, provider, new)?)),
+            (Wanted::Present(comparison), Entered::Pin(pin)) => {
+                if comparison.fits(pin) { accepted(None) } else { None }
+            }
+            (Wanted::Change(comparison), Entered::Change(present, new)) => {
+                if comparison.fits(present) {
+                    accepted(Some(NewSecret::new(tee, provider, new)?))
+                } else {
+                    None
+                }
+            }
+            (Wanted::CardData(awaited), Entered::CardData(data)) => {
+                Some(Stage::Sealed(awaited.seal(provider, data)?))
+            }
+            _ => return Err(Error::PadContent),
+        };
+        let verdict = match stage {
+            None => Verdict::Wrong,
+            Some(Stage::Nothing) => Verdict::Nothing,
+            Some(_) => Verdict::Accepted,
+        };
+        Ok((stage.map(|stage| Self { stage, ..self }), verdict))
     }
 }
 
@@ -122,6 +208,8 @@ pub struct Fact {
     pub ceiling: u64,
     /// ISO 4217 numeric code.
     pub currency: u16,
+    /// Whether the ceiling is what is paid, no more and no less.
+    pub exact: bool,
     /// When it is over.
     pub deadline: Millis,
 }

@@ -1,35 +1,42 @@
 //! The PIN trusted app: the *wallet PIN* (CDCVM), one record per provider.
 //!
-//! A try is spent in storage when entry begins and comes back only with the right digits; nothing is
-//! written between the last digit and the answer. Missing and damaged records count as locked, and a
-//! record comes into being only with its provider's ticket.
+//! What is typed comes from the paired pad alone, through a session of its own for each entry, which the normal world
+//! carries and cannot read: offer → accept → begin → submit → finish.
 //!
-//! Card data take the same way, begin → submit → finish, and leave sealed for their bank; nothing of them is stored.
+//! A try is spent in storage when entry begins and comes back only with the right digits, or by the pad's word that
+//! nothing was submitted; storage is not touched between the pad's frame and the answer. Missing and damaged records
+//! count as locked, and a record comes into being only with its provider's ticket.
+//!
+//! Card data take the same way and leave sealed for their bank; nothing of them is stored.
 #![no_std]
 #![forbid(unsafe_code)]
 
 mod card_data;
 mod entry;
+mod pad;
 mod record;
+mod showing;
 
 use card_data::Awaited;
-use entry::{Approved, Confirmed, Entry, Fact, Purpose, Stage};
-use record::{NewSecret, Record};
+use entry::{Approved, Confirmed, Entry, Fact, Purpose, Stage, Wanted};
+use pad::Pad;
+use record::Record;
 use subtle::ConstantTimeEq;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::{BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
-    binding::{
-        BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData,
-        SubmitCardDataInsecureRequest, SubmitCardDataReply,
-    },
+    binding::{BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData},
     id::{Caller, ProviderId},
+    pad::{
+        PadAcceptReply, PadAnswer, PadOffer, PadOfferRequest, PadShow, PadStateReply, PadStateRequest,
+        PairReply, Pairing,
+    },
     pin::{
         BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply,
         ChallengeRequest, EnrolmentTicket, EntryReply, FinishReply, FinishRequest, PinService, PinState,
-        PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitInsecureRequest, SubmitReply,
+        PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitReply, SubmitRequest,
         TRY_LIMIT, TakeConfirmation, TakeConfirmationReply, TakeVerificationReply, TakeVerificationRequest,
-        TicketPurpose, VERIFICATION_LIFE_MS, Verdict, VerificationMethod,
+        TicketPurpose, VERIFICATION_LIFE_MS, VerificationMethod,
     },
     service::Service,
     trustlet::Forwarded,
@@ -43,6 +50,7 @@ pub struct Pin<T: Tee> {
     gate: Gate,
     challenge: Option<[u8; 32]>,
     record: Option<Record<T::Object>>,
+    pad: Pad,
     entry: Option<Entry>,
     last_entry: u32,
     fact: Option<Fact>,
@@ -56,6 +64,7 @@ impl<T: Tee> Default for Pin<T> {
             gate: Gate::default(),
             challenge: None,
             record: None,
+            pad: Pad::default(),
             entry: None,
             last_entry: 0,
             fact: None,
@@ -76,6 +85,7 @@ impl<T: Tee> TrustedApp<T> for Pin<T> {
         // Storage that fails here costs the try; there is nobody left to tell.
         let _ = self.settle(tee, session);
         self.entry.take_if(|entry| entry.session == session);
+        self.pad.close(session);
         self.gate.close(&mut PeerSupervisor(tee), session);
     }
 
@@ -117,49 +127,62 @@ impl<T: Tee> Pin<T> {
         changed
     }
 
-    /// Gives the try back for an entry that was accepted and not finished, when its own session goes on
+    /// Gives the try back for an entry that was answered and not finished, when its own session goes on
     /// to something else or it has expired. It brings no verification and no new PIN: the client did
     /// not see it through.
     fn settle(&mut self, tee: &mut T, session: u32) -> Result<(), Error> {
         let now = tee.now();
         let left_behind = |entry: &Entry| {
-            entry.purpose != Purpose::Set
-                && matches!(entry.stage, Stage::Accepted { .. })
-                && (entry.session == session || now >= entry.deadline)
+            entry.owed().is_some() && (entry.session == session || now >= entry.deadline)
         };
-        if let Some(entry) = self.entry.take_if(|entry| left_behind(entry)) {
-            self.record(tee, entry.provider)?;
-            self.update(tee, |record, tee| record.set_tries(tee, TRY_LIMIT))?;
+        if let Some(entry) = self.entry.take_if(|entry| left_behind(entry))
+            && let Some(tries) = entry.owed()
+        {
+            self.restore(tee, entry.provider, tries)?;
         }
         Ok(())
     }
 
-    /// Makes room for a new entry of `session`.
-    fn clear_entry(&mut self, tee: &mut T, session: u32) -> Result<(), Error> {
-        self.settle(tee, session)?;
-        let now = tee.now();
+    /// Stores what an entry owes a provider's record.
+    fn restore(&mut self, tee: &mut T, provider: ProviderId, tries: u8) -> Result<u8, Error> {
+        self.record(tee, provider)?;
+        self.update(tee, |record, tee| record.set_tries(tee, tries))
+    }
+
+    /// Checks that nobody else's entry is open: else one client could spend the tries of another, or take the pad away.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    fn check_free(&self, session: u32, now: Millis) -> Result<(), Error> {
         let others = |entry: &Entry| entry.session != session && now < entry.deadline;
-        // Else one client could spend the tries of another.
-        if self.entry.as_ref().is_some_and(others) {
-            return Err(Error::Busy);
-        }
+        if self.entry.as_ref().is_some_and(others) { Err(Error::Busy) } else { Ok(()) }
+    }
+
+    /// Makes room for a new entry of `session`, for which a session of the pad has to be up.
+    fn clear_entry(&mut self, tee: &mut T, session: u32) -> Result<(), Error> {
+        let now = tee.now();
+        self.check_free(session, now)?;
+        self.pad.check(session, now)?;
+        self.settle(tee, session)?;
         self.entry = None;
         Ok(())
     }
 
+    /// Opens the entry, which takes the pad's session.
     fn begin(
         &mut self,
         tee: &mut T,
         session: u32,
-        provider: ProviderId,
-        purpose: Purpose,
-        stage: Stage,
-    ) -> Result<u32, Error> {
+        (provider, purpose): (ProviderId, Purpose),
+        (tries, wanted): (Option<u8>, Wanted),
+    ) -> Result<(u32, PadShow), Error> {
         let number = self.last_entry.checked_add(1).ok_or(Error::OutOfMemory)?;
+        let (awaiting, show) = self.pad.show(session, &purpose.showing())?;
         let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
         self.last_entry = number;
-        self.entry = Some(Entry { number, session, provider, purpose, deadline, stage });
-        Ok(number)
+        let stage = Stage::Open { session: awaiting, wanted };
+        self.entry = Some(Entry { number, session, provider, purpose, tries, deadline, stage });
+        Ok((number, show))
     }
 
     /// Spends a try in storage, before any digit is known, and opens the entry.
@@ -171,18 +194,31 @@ impl<T: Tee> Pin<T> {
         purpose: Purpose,
     ) -> Result<EntryReply, Error> {
         self.clear_entry(tee, session)?;
-        let left = self.record(tee, provider)?.map_or(0, |record| record.tries_left());
-        let left = left.checked_sub(1).ok_or(Error::PinLocked)?;
+        let record = self.record(tee, provider)?.ok_or(Error::PinLocked)?;
+        let tries = record.tries_left();
+        let left = tries.checked_sub(1).ok_or(Error::PinLocked)?;
+        let comparison = record.comparison(tee)?;
         let tries_left = self.update(tee, |record, tee| record.set_tries(tee, left))?;
-        let entry = self.begin(tee, session, provider, purpose, Stage::Open)?;
-        Ok(EntryReply { entry, tries_left })
+        let wanted = match purpose {
+            Purpose::Change => Wanted::Change(comparison),
+            _ => Wanted::Present(comparison),
+        };
+        let (entry, show) = self.begin(tee, session, (provider, purpose), (Some(tries), wanted))?;
+        Ok(EntryReply { entry, tries_left, show })
     }
 
-    /// The open entry, if it is this one.
-    fn entry_of(&self, session: u32, number: u32, now: Millis) -> Result<&Entry, Error> {
+    /// Takes the open entry, if it is this one and as far as `stage` says.
+    fn take_entry(
+        &mut self,
+        (session, number, now): (u32, u32, Millis),
+        stage: impl FnOnce(&Stage) -> bool,
+    ) -> Result<Entry, Error> {
         let entry = self.entry.as_ref().ok_or(Error::NoEntry)?;
         entry.check(session, number, now)?;
-        Ok(entry)
+        if !stage(&entry.stage) {
+            return Err(Error::NoEntry);
+        }
+        self.entry.take().ok_or(Error::NoEntry)
     }
 
     fn check_ticket(&self, ticket: &EnrolmentTicket) -> Result<(), Error> {
@@ -233,14 +269,15 @@ impl<T: Tee> PinService for Call<'_, T> {
         if intact && request.ticket.purpose == TicketPurpose::Enrol {
             return Err(Error::PinAlreadySet);
         }
-        let entry = self.app.begin(self.tee, self.session, provider, Purpose::Set, Stage::Open)?;
+        let (what, wanted) = ((provider, Purpose::Set), (None, Wanted::New));
+        let (entry, show) = self.app.begin(self.tee, self.session, what, wanted)?;
         self.app.challenge = None;
-        Ok(EntryReply { entry, tries_left: TRY_LIMIT })
+        Ok(EntryReply { entry, tries_left: TRY_LIMIT, show })
     }
 
     fn begin_verify(&mut self, request: BeginVerifyRequest) -> Result<EntryReply, Error> {
-        let BeginVerifyRequest { provider, card, ceiling, currency } = request;
-        let purpose = Purpose::Verify { card, ceiling, currency };
+        let BeginVerifyRequest { provider, card, ceiling, currency, exact } = request;
+        let purpose = Purpose::Verify { card, ceiling, currency, exact };
         self.app.begin_compared(self.tee, self.session, provider, purpose)
     }
 
@@ -272,86 +309,38 @@ impl<T: Tee> PinService for Call<'_, T> {
         let awaited = Awaited::new(self.tee, &request)?;
         let challenge = awaited.challenge();
         self.app.clear_entry(self.tee, self.session)?;
-        let stage = Stage::Card(awaited);
-        let entry = self.app.begin(self.tee, self.session, provider, Purpose::CardData, stage)?;
-        Ok(CardDataEntryReply { entry, challenge })
+        let purpose = Purpose::CardData { bank: request.certificate.name };
+        let wanted = (None, Wanted::CardData(awaited));
+        let (entry, show) = self.app.begin(self.tee, self.session, (provider, purpose), wanted)?;
+        Ok(CardDataEntryReply { entry, challenge, show })
     }
 
-    fn submit_card_data_insecure(
-        &mut self,
-        request: SubmitCardDataInsecureRequest,
-    ) -> Result<SubmitCardDataReply, Error> {
+    fn submit(&mut self, request: SubmitRequest) -> Result<SubmitReply, Error> {
         let Self { app, tee, session } = self;
-        let entry = app.entry_of(*session, request.entry, tee.now())?;
-        if !matches!(entry.stage, Stage::Card(_)) {
-            return Err(Error::NoEntry);
-        }
-        let Some(Entry { stage: Stage::Card(awaited), number, session, provider, purpose, deadline }) =
-            app.entry.take()
-        else {
-            return Err(Error::Internal);
-        };
-        let stage = Stage::Sealed(awaited.seal(provider, &request.data)?);
-        app.entry = Some(Entry { number, session, provider, purpose, deadline, stage });
-        Ok(SubmitCardDataReply {})
-    }
-
-    fn finish_card_data(&mut self, request: FinishCardDataRequest) -> Result<SealedCardData, Error> {
-        let Self { app, tee, session } = self;
-        let entry = app.entry_of(*session, request.entry, tee.now())?;
-        if !matches!(entry.stage, Stage::Sealed(_)) {
-            return Err(Error::NoEntry);
-        }
-        match app.entry.take() {
-            Some(Entry { stage: Stage::Sealed(sealed), .. }) => Ok(sealed),
-            _ => Err(Error::Internal),
-        }
-    }
-
-    fn submit_insecure(&mut self, request: SubmitInsecureRequest) -> Result<SubmitReply, Error> {
-        let Self { app, tee, session } = self;
-        let entry = app.entry.as_ref().ok_or(Error::NoEntry)?;
-        entry.check(*session, request.entry, tee.now())?;
-        if !matches!(entry.stage, Stage::Open) {
-            return Err(Error::NoEntry);
-        }
-        if (entry.purpose == Purpose::Change) != request.new_pin.is_some() {
-            return Err(Error::BadParameters);
-        }
-        let (provider, purpose) = (entry.provider, entry.purpose.clone());
-        if purpose != Purpose::Set {
-            let record = app.record(*tee, provider)?.ok_or(Error::PinLocked)?;
-            if !record.matches(*tee, &request.pin)? {
-                let tries_left = record.tries_left();
-                app.entry = None;
-                return Ok(SubmitReply { verdict: Verdict::Wrong, tries_left });
-            }
-        }
-        let new_pin = match purpose {
-            Purpose::Set => Some(&request.pin),
-            Purpose::Change => request.new_pin.as_ref(),
-            Purpose::Verify { .. }
-            | Purpose::Confirm { .. }
-            | Purpose::Approve { .. }
-            | Purpose::CardData => None,
-        };
-        let secret = new_pin.map(|pin| NewSecret::new(*tee, provider, pin)).transpose()?;
-        if let Some(entry) = &mut app.entry {
-            entry.stage = Stage::Accepted { secret };
-        }
-        Ok(SubmitReply { verdict: Verdict::Accepted, tries_left: TRY_LIMIT })
+        let this = (*session, request.entry, tee.now());
+        // Out of its place: whatever goes wrong now, it is over.
+        let entry = app.take_entry(this, |stage| matches!(stage, Stage::Open { .. }))?;
+        let spent = entry.tries.map_or(0, |tries| tries.saturating_sub(1));
+        let (entry, verdict) = entry.submit(*tee, &request.frame)?;
+        app.entry = entry;
+        let tries_left = app.entry.as_ref().map_or(spent, Entry::tries_once_finished);
+        Ok(SubmitReply { verdict, tries_left })
     }
 
     fn finish(&mut self, request: FinishRequest) -> Result<FinishReply, Error> {
         let Self { app, tee, session } = self;
-        let entry = app.entry.as_ref().ok_or(Error::NoEntry)?;
-        entry.check(*session, request.entry, tee.now())?;
-        if !matches!(entry.stage, Stage::Accepted { .. }) {
-            return Err(Error::NoEntry);
-        }
-        let Some(Entry { provider, purpose, stage: Stage::Accepted { secret }, .. }) = app.entry.take()
-        else {
-            return Err(Error::NoEntry);
+        let this = (*session, request.entry, tee.now());
+        let answered = |stage: &Stage| matches!(stage, Stage::Accepted { .. } | Stage::Nothing);
+        let entry = app.take_entry(this, answered)?;
+        let tries_left = entry.tries_once_finished();
+        let owed = entry.owed();
+        let Entry { provider, purpose, stage, .. } = entry;
+        let secret = match stage {
+            Stage::Accepted { secret } => secret,
+            _ => {
+                owed.map(|tries| app.restore(*tee, provider, tries)).transpose()?;
+                return Ok(FinishReply { tries_left });
+            }
         };
         match (purpose, secret) {
             (Purpose::Set, Some(secret)) => {
@@ -363,28 +352,51 @@ impl<T: Tee> PinService for Call<'_, T> {
                 app.record(*tee, provider)?;
                 app.update(*tee, |record, tee| record.replace(tee, secret))?;
             }
-            (Purpose::Verify { card, ceiling, currency }, None) => {
-                app.record(*tee, provider)?;
-                app.update(*tee, |record, tee| record.set_tries(tee, TRY_LIMIT))?;
+            (Purpose::Verify { card, ceiling, currency, exact }, None) => {
+                app.restore(*tee, provider, TRY_LIMIT)?;
                 let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
                 let caller = app.gate.caller(*session)?;
-                app.fact = Some(Fact { provider, card, app: caller, ceiling, currency, deadline });
+                app.fact = Some(Fact { provider, card, app: caller, ceiling, currency, exact, deadline });
             }
             (Purpose::Confirm { trustlet, transfer }, None) => {
-                app.record(*tee, provider)?;
-                app.update(*tee, |record, tee| record.set_tries(tee, TRY_LIMIT))?;
+                app.restore(*tee, provider, TRY_LIMIT)?;
                 let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
                 app.confirmed = Some(Confirmed { provider, trustlet, transfer, deadline });
             }
             (Purpose::Approve { approval }, None) => {
-                app.record(*tee, provider)?;
-                app.update(*tee, |record, tee| record.set_tries(tee, TRY_LIMIT))?;
+                app.restore(*tee, provider, TRY_LIMIT)?;
                 let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
                 app.approved = Some(Approved { provider, approval, deadline });
             }
             _ => return Err(Error::Internal),
         }
-        Ok(FinishReply { tries_left: TRY_LIMIT })
+        Ok(FinishReply { tries_left })
+    }
+
+    fn finish_card_data(&mut self, request: FinishCardDataRequest) -> Result<SealedCardData, Error> {
+        let Self { app, tee, session } = self;
+        let this = (*session, request.entry, tee.now());
+        match app.take_entry(this, |stage| matches!(stage, Stage::Sealed(_)))?.stage {
+            Stage::Sealed(sealed) => Ok(sealed),
+            _ => Err(Error::Internal),
+        }
+    }
+
+    fn pad_state(&mut self, _: PadStateRequest) -> Result<PadStateReply, Error> {
+        self.app.pad.state(self.tee)
+    }
+
+    fn pair(&mut self, pairing: Pairing) -> Result<PairReply, Error> {
+        self.app.pad.pair(self.tee, pairing).map(|()| PairReply {})
+    }
+
+    fn pad_offer(&mut self, request: PadOfferRequest) -> Result<PadOffer, Error> {
+        self.app.check_free(self.session, self.tee.now())?;
+        self.app.pad.offer(self.tee, self.session, request.suite)
+    }
+
+    fn pad_accept(&mut self, answer: PadAnswer) -> Result<PadAcceptReply, Error> {
+        self.app.pad.accept(self.tee, self.session, &answer).map(|()| PadAcceptReply {})
     }
 
     fn take_verification(
@@ -395,12 +407,14 @@ impl<T: Tee> PinService for Call<'_, T> {
         let fits = |fact: &Fact| {
             (fact.provider, fact.card, fact.app) == (request.provider, request.card, request.app)
                 && now < fact.deadline
+                && (request.tap || !fact.exact)
         };
         let fact = self.app.fact.take_if(|fact| fits(fact)).ok_or(Error::NoVerification)?;
         Ok(TakeVerificationReply {
             method: VerificationMethod::WalletPin,
             ceiling: fact.ceiling,
             currency: fact.currency,
+            exact: fact.exact,
             remaining_ms: fact.deadline.since(now),
         })
     }

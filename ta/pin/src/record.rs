@@ -27,7 +27,7 @@ tapvault_proto::message! {
         tries_left: u8,
         /// Drawn at every setting.
         salt: [u8; 16],
-        /// See [`verifier`].
+        /// See [`keyed`].
         verifier: [u8; 32],
     }
 }
@@ -107,13 +107,27 @@ impl<O> Record<O> {
         Ok(())
     }
 
-    /// Whether `pin` is the record's, in a time that does not depend on either.
+    /// One comparison with the record's PIN, made ready.
     ///
     /// # Errors
     /// [`Error::Internal`] without a unique key.
-    pub fn matches<T: Tee<Object = O>>(&self, tee: &mut T, pin: &Pin) -> Result<bool, Error> {
-        let offered = verifier(tee, self.provider, &self.stored.salt, pin)?;
-        Ok(offered.ct_eq(&self.stored.verifier).into())
+    pub fn comparison<T: Tee<Object = O>>(&self, tee: &mut T) -> Result<Comparison, Error> {
+        let mac = keyed(tee, self.provider, &self.stored.salt)?;
+        Ok(Comparison { mac, verifier: self.stored.verifier })
+    }
+}
+
+/// One comparison: all that it takes but the digits, so that neither storage nor the TEE's key is asked for anything
+/// between the pad's frame and the verdict. Wiped when dropped.
+pub struct Comparison {
+    mac: Hmac<Sha256>,
+    verifier: [u8; 32],
+}
+
+impl Comparison {
+    /// Whether `pin` is the record's, in a time that does not depend on either.
+    pub fn fits(self, pin: &Pin) -> bool {
+        finished(self.mac, pin).ct_eq(&self.verifier).into()
     }
 }
 
@@ -128,27 +142,27 @@ impl NewSecret {
     pub fn new<T: Tee>(tee: &mut T, provider: ProviderId, pin: &Pin) -> Result<Self, Error> {
         let mut salt = [0; 16];
         tee.random(&mut salt);
-        let verifier = verifier(tee, provider, &salt, pin)?;
+        let verifier = finished(keyed(tee, provider, &salt)?, pin);
         Ok(Self(Stored { format: FORMAT, tries_left: TRY_LIMIT, salt, verifier }))
     }
 }
 
-/// HMAC-SHA-256 under this device's and trusted app's own key: the record alone, read by whoever, is
-/// no help in guessing the few digits behind it.
-fn verifier<T: Tee>(
-    tee: &mut T,
-    provider: ProviderId,
-    salt: &[u8; 16],
-    pin: &Pin,
-) -> Result<[u8; 32], Error> {
+/// The verifier without its digits, of which [`finished`] makes it: HMAC-SHA-256 under this device's and trusted app's own
+/// key. The record alone, read by whoever, is no help in guessing the few digits behind it.
+fn keyed<T: Tee>(tee: &mut T, provider: ProviderId, salt: &[u8; 16]) -> Result<Hmac<Sha256>, Error> {
     let mut key = Zeroizing::new([0; 32]);
     tee.unique_key(b"wallet pin verifier", &mut key)?;
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_slice()).map_err(|_| Error::Internal)?;
+    mac.update(&provider.0);
+    mac.update(salt);
+    Ok(mac)
+}
+
+fn finished(mut mac: Hmac<Sha256>, pin: &Pin) -> [u8; 32] {
     let (digits, len) = pin.expose();
-    for part in [&provider.0[..], salt, &[len], digits] {
-        mac.update(part);
-    }
-    Ok(mac.finalize().into_bytes().into())
+    mac.update(&[len]);
+    mac.update(digits);
+    mac.finalize().into_bytes().into()
 }
 
 fn name(provider: ProviderId) -> [u8; NAME_LEN] {
