@@ -2,7 +2,9 @@
 //! proves itself (`chip`).
 
 use crate::{ClientError, PadLink, Transport, Wallet};
-use tapvault_proto::binding::{BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData};
+use tapvault_proto::binding::{
+    BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData,
+};
 
 impl<T: Transport> Wallet<T> {
     /// Takes card data for the bank that offered a binding, and returns them as only that bank can read them. The trusted

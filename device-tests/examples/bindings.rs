@@ -47,8 +47,9 @@ fn main() -> io::Result<()> {
         let number = number.ok_or(io::ErrorKind::InvalidData)?;
         let offer = at_desk(&mut issuer, |desk| desk.begin(bank)).map_err(io::Error::other)?;
         let offer = offer.map_err(io::Error::other)?;
-        let sealed =
-            wallet.bind_card(offer.clone(), &mut Typed(&number, &expiry, &cvn2)).map_err(io::Error::other)?;
+        let sealed = wallet
+            .bind_card(offer.clone(), &mut Digits::card(&number, &expiry, &cvn2))
+            .map_err(io::Error::other)?;
         let key = Recipient::lab(bank).map_err(io::Error::other)?.lab_key();
         writeln!(
             out,

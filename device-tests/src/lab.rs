@@ -1,8 +1,10 @@
 //! A lab bank, a holder's fingers and a terminal's commands, for the scenarios.
 
-use crate::Outcome;
+pub use crate::pad::Digits;
+
+use crate::{Outcome, pad};
 use std::io;
-use tapvault::{Channel, PinPad, Tap, Transport, Wallet, pad::Prompt, trustlet::Element, wallet::Purpose};
+use tapvault::{Channel, Tap, Transport, Wallet, trustlet::Element, wallet::Purpose};
 use tapvault_network::{
     bank::Provider,
     device::Factory,
@@ -27,7 +29,7 @@ use tapvault_proto::{
     },
     id::{CardId, ProviderId},
     limited::ReplenishRequest,
-    pin::{Pin, PinState, TicketPurpose},
+    pin::{PinState, TicketPurpose},
     profile::CardProfile,
     tvm::ElementKeys,
 };
@@ -43,24 +45,6 @@ pub const TIME: u64 = 1_796_000_000;
 /// Makes any error a message.
 pub fn say<E: std::fmt::Display>(error: E) -> String {
     error.to_string()
-}
-
-/// A pad that enters prepared digits.
-pub struct Digits(std::vec::IntoIter<String>);
-
-impl Digits {
-    /// Enters these, one after the other.
-    #[must_use]
-    pub fn of(pins: &[&str]) -> Self {
-        Self(pins.iter().map(|pin| (*pin).to_string()).collect::<Vec<_>>().into_iter())
-    }
-}
-
-impl PinPad for Digits {
-    fn ask(&mut self, _: Prompt) -> io::Result<Pin> {
-        let digits = self.0.next().ok_or(io::ErrorKind::UnexpectedEof)?;
-        Pin::from_ascii(digits.as_bytes()).map_err(io::Error::other)
-    }
 }
 
 /// Prepared cards in the field of the lab's terminal.
@@ -110,6 +94,7 @@ pub fn switch_on<T: Transport>(wallet: &mut Wallet<T>, card: CardId) -> Outcome<
     let cards = wallet.cards().map_err(say)?;
     let id = cards.iter().find(|entry| entry.card == card).ok_or("no such card")?.provider;
     let bank = LabBank::ALL.into_iter().find(|bank| bank.id() == id).ok_or("no such bank")?;
+    pad::pair(wallet)?;
     if wallet.pin_state(id).map_err(say)?.state == PinState::Missing {
         let challenge = wallet.pin_challenge().map_err(say)?;
         let ticket = Provider::new(bank).map_err(say)?.ticket(TicketPurpose::Enrol, challenge);
@@ -135,11 +120,12 @@ pub fn prepare<T: Transport>(
     wallet.prepare_tap(card, verified).map_err(say)
 }
 
-/// What the factory does to a device once: certifies its keys.
+/// What the factory does to a device once: certifies its keys, and pairs it with the lab's pad.
 ///
 /// # Errors
 /// The client's.
 pub fn certify<T: Transport>(wallet: &mut Wallet<T>) -> Outcome<()> {
+    pad::pair(wallet)?;
     let keys = wallet.device_key().map_err(say)?;
     if keys.certified {
         return Ok(());
@@ -296,6 +282,7 @@ impl Lab {
     /// # Errors
     /// Anybody's.
     pub fn set_pin<T: Transport>(&mut self, wallet: &mut Wallet<T>, pin: &str) -> Outcome<()> {
+        pad::pair(wallet)?;
         let challenge = wallet.pin_challenge().map_err(say)?;
         let ticket = self.provider.ticket(TicketPurpose::Reset, challenge);
         wallet.set_pin(ticket, &mut Digits::of(&[pin])).map_err(say)

@@ -12,6 +12,7 @@ pub mod contact;
 pub mod hostile;
 pub mod lab;
 pub mod oda;
+pub mod pad;
 #[cfg(feature = "optee")]
 pub mod powerloss;
 pub mod random;

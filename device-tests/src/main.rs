@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Command, ExitCode, Stdio},
 };
 use tapvault::{
@@ -14,7 +15,7 @@ use tapvault::{
 use tapvault_device_tests::{
     Outcome, admission, bench, canary, ensure, hostile,
     lab::say,
-    powerloss,
+    pad, powerloss,
     random::Random,
     raw::As,
     scenarios,
@@ -28,7 +29,7 @@ use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, 
 
 const HELP: &str =
     "guest-tests [TEST]: without a name (as root) runs every test as its user; with one runs it here.
-Also: without PREFIX (all but those), bench, ram, tvms, costs, waits confined|free, attack NAME, busy, powerloss, endurance, canary, hold, die, list.";
+Also: without PREFIX (all but those), bench, ram, tvms, costs, waits confined|free, attack NAME, busy, powerloss, endurance, pad SOCKET FILE, canary, hold, die, list.";
 const SWITCH: &str = "/run/tapvault/powercut";
 
 struct Test {
@@ -108,6 +109,7 @@ fn main() -> ExitCode {
         Some("endurance") => endurance(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("anything") => anything_of(&std::env::args().nth(2).unwrap_or_default()),
         Some("sessions") => sessions(),
+        Some("pad") => lab_pad(&std::env::args().skip(2).collect::<Vec<_>>()),
         Some("canary") => canary::run(),
         Some("canary-pay") => canary::pay(),
         Some("hold") => admission::hold(),
@@ -132,6 +134,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The lab's pad as a process: for each client, its holder types the lines of a file as they are then.
+fn lab_pad(arguments: &[String]) -> Outcome<()> {
+    let [socket, file] = arguments else { return Err("pad SOCKET FILE".into()) };
+    let listener = pad::at(Path::new(socket))?;
+    let digits = || {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        pad::Digits::of(&text.lines().collect::<Vec<_>>())
+    };
+    pad::serve(&listener, digits).map_err(say)
 }
 
 /// Runs every test whose name does not begin with `left_out`; nothing left out when that is empty.

@@ -3,16 +3,18 @@
 use crate::{
     Outcome,
     lab::{self, Lab, PIN, say},
+    pad::{LabPad, pin},
 };
 use tapvault::{Transport, Wallet};
 use tapvault_network::registry::CNY;
 use tapvault_proto::{
     id::CardId,
-    pin::{BeginChangeRequest, BeginVerifyRequest, FinishRequest, Pin, SubmitInsecureRequest},
+    pad::{Entered, PadMessage, PadOfferRequest, PadSuite},
+    pin::{BeginChangeRequest, BeginVerifyRequest, EntryReply, FinishRequest, SubmitRequest},
 };
 
 /// Calls of [`go`].
-pub const STEPS: u32 = 9;
+pub const STEPS: u32 = 13;
 
 /// Makes the first `steps` calls of a client's life: a re-issue, a PIN change, a verification, the
 /// preparation of a tap.
@@ -21,36 +23,56 @@ pub const STEPS: u32 = 9;
 /// The first call that fails.
 pub fn go<T: Transport>(lab: &mut Lab, wallet: &mut Wallet<T>, card: CardId, steps: u32) -> Outcome<()> {
     let provider = lab.provider_id();
-    let mut left = steps;
-    let mut entry = 0;
-    let pin = |digits: &str| Pin::from_ascii(digits.as_bytes()).map_err(say);
+    let mut entry = None;
+    let mut link = LabPad::default();
+    let mut opened = None;
     let mut challenge = None;
-    while left > 0 {
-        match steps - left {
+    for step in 0..steps {
+        match step {
             0 => challenge = Some(wallet.card_challenge().map_err(say)?),
             1 => {
                 let challenge = challenge.take().ok_or("no challenge")?;
                 let package = lab.package(card, &challenge)?;
                 wallet.add_card(package.as_bytes()).map(|_| ()).map_err(say)?;
             }
-            2 => entry = wallet.call(&BeginChangeRequest { provider }).map_err(say)?.entry,
-            3 => {
-                let change = SubmitInsecureRequest { entry, pin: pin(PIN)?, new_pin: Some(pin(NEW_PIN)?) };
-                wallet.call(&change).map(|_| ()).map_err(say)?;
+            2 | 7 => {
+                let offer = wallet.call(&PadOfferRequest { suite: PadSuite::P256 }).map_err(say)?;
+                opened = link.answer(&PadMessage::Offer(offer)).ok();
             }
-            4 | 7 => wallet.call(&FinishRequest { entry }).map(|_| ()).map_err(say)?,
-            5 => {
-                let verify = BeginVerifyRequest { provider, card, ceiling: 100, currency: CNY };
-                entry = wallet.call(&verify).map_err(say)?.entry;
+            3 | 8 => match opened.take() {
+                Some(PadMessage::Answer(answer)) => wallet.call(&answer).map(|_| ()).map_err(say)?,
+                other => return Err(format!("the pad answers {other:?}")),
+            },
+            4 | 9 => {
+                let reply = if step == 4 {
+                    wallet.call(&BeginChangeRequest { provider })
+                } else {
+                    let (ceiling, currency, exact) = (100, CNY, false);
+                    wallet.call(&BeginVerifyRequest { provider, card, ceiling, currency, exact })
+                };
+                let EntryReply { entry: begun, show, .. } = reply.map_err(say)?;
+                let shown = link.answer(&PadMessage::Show(show));
+                crate::ensure(shown.is_err(), || format!("the pad answers {shown:?}"))?;
+                entry = Some(begun);
             }
-            6 => {
-                let submit = SubmitInsecureRequest { entry, pin: pin(NEW_PIN)?, new_pin: None };
-                wallet.call(&submit).map(|_| ()).map_err(say)?;
+            5 | 10 => {
+                let entered = match step {
+                    5 => Entered::Change(pin(PIN)?, pin(NEW_PIN)?),
+                    _ => Entered::Pin(pin(NEW_PIN)?),
+                };
+                let PadMessage::Entered(frame) = link.enter(&entered) else {
+                    return Err("the pad enters nothing".into());
+                };
+                let entry = entry.ok_or("no entry")?;
+                wallet.call(&SubmitRequest { entry, frame }).map(|_| ()).map_err(say)?;
             }
-            8 => wallet.prepare_tap(card, true).map(|_| ()).map_err(say)?,
+            6 | 11 => {
+                let entry = entry.take().ok_or("no entry")?;
+                wallet.call(&FinishRequest { entry }).map(|_| ()).map_err(say)?;
+            }
+            12 => wallet.prepare_tap(card, true).map(|_| ()).map_err(say)?,
             step => return Err(format!("no step {step}")),
         }
-        left -= 1;
     }
     Ok(())
 }
@@ -66,10 +88,10 @@ const NEW_PIN: &str = "864209";
 pub fn check<T: Transport>(lab: &mut Lab, wallet: &mut Wallet<T>, card: CardId, steps: u32) -> Outcome<()> {
     let tries = wallet.pin_state(lab.provider_id()).map_err(say)?.tries_left;
     // Begun and not submitted costs the try; submitted rightly returns it with the session's end.
-    let expected = if matches!(steps, 3 | 6) { 2 } else { 3 };
+    let expected = if matches!(steps, 5 | 10) { 2 } else { 3 };
     crate::ensure(tries == expected, || format!("{tries} tries left"))?;
-    let pin = if steps >= 5 { NEW_PIN } else { PIN };
-    if steps >= 9 {
+    let pin = if steps >= 7 { NEW_PIN } else { PIN };
+    if steps >= 13 {
         // The verification was taken for the tap and outlives the client that took it.
         wallet.prepare_tap(card, true).map(|_| ()).map_err(say)?;
     }

@@ -85,7 +85,7 @@ fn nothing_a_client_sees_and_nothing_stored_holds_card_data() {
     let mut issuer = Issuer::in_memory();
     let offer = offer(&mut issuer);
     let (objects, accesses) = (phone.device.borrow().objects.clone(), phone.accesses());
-    let sealed = wallet.bind_card(offer, &mut Typed(NUMBER, EXPIRY, CVN2)).unwrap();
+    let sealed = wallet.bind_card(offer, &mut Digits::card(NUMBER, EXPIRY, CVN2)).unwrap();
     // The PIN trusted app's session opened; nothing was stored, nor read.
     assert_eq!(phone.accesses(), accesses, "storage was used");
     assert_eq!(phone.device.borrow().objects, objects);

@@ -323,7 +323,7 @@ fn use_everything(watched: &Watched) {
     wallet.keys_left(LIMITED).unwrap();
     wallet.remove_card(LIMITED).unwrap();
     let offer = at_desk(&mut lab.issuer, |desk| desk.begin(LabBank::A)).unwrap().unwrap();
-    wallet.bind_card(offer, &mut Typed(NUMBER, EXPIRY, CVN2)).unwrap();
+    wallet.bind_card(offer, &mut Digits::card(NUMBER, EXPIRY, CVN2)).unwrap();
 }
 
 /// Calls every method that there is with bytes that it does not expect.

@@ -40,7 +40,7 @@ fn nothing_is_written_between_the_last_digit_and_the_answer() {
     let card = lab.provision(&mut wallet).unwrap();
     lab.set_pin(&mut wallet, PIN).unwrap();
     let provider = lab.provider_id();
-    let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY };
+    let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY, exact: false };
     for digits in ["000000", PIN] {
         let entry = wallet.call(&begin).unwrap().entry;
         let before = phone.accesses();
@@ -75,7 +75,8 @@ fn an_entry_and_a_verification_last_sixty_seconds() {
     let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
     let card = lab.provision(&mut wallet).unwrap();
     lab.set_pin(&mut wallet, PIN).unwrap();
-    let begin = BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 100, currency: CNY };
+    let begin =
+        BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 100, currency: CNY, exact: false };
     let submit = |entry| {
         let pin = Pin::from_ascii(PIN.as_bytes()).unwrap();
         SubmitInsecureRequest { entry, pin, new_pin: None }
@@ -107,7 +108,8 @@ fn an_entry_left_open_blocks_others_only_until_it_expires() {
     let (mut first, mut second, mut lab) = (phone.wallet(), phone.wallet(), Lab::new().unwrap());
     let card = lab.provision(&mut first).unwrap();
     lab.set_pin(&mut first, PIN).unwrap();
-    let begin = BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 1, currency: CNY };
+    let begin =
+        BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 1, currency: CNY, exact: false };
     first.call(&begin).unwrap();
     assert_eq!(refusal(second.call(&begin)), Some(Error::Busy));
     phone.advance(VERIFICATION_LIFE_MS);

@@ -7,7 +7,10 @@ use crate::{
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey, signature::Verifier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use tapvault_proto::device::{ChallengeReply, DeviceCertificate, DeviceKeyReply, Sealing};
+use tapvault_proto::{
+    device::{ChallengeReply, DeviceCertificate, DeviceKeyReply, Sealing},
+    pad::{PadKeys, Pairing},
+};
 
 /// Default user id of SM2 signatures (GM/T 0009).
 const SM2_ID: &str = "1234567812345678";
@@ -58,6 +61,45 @@ impl Factory {
         let mut certificate = DeviceCertificate { key, sm2_key, signature: [0; 64] };
         certificate.signature = sign(&self.0, &certificate.signed_bytes());
         certificate
+    }
+
+    /// Pairs a phone with a pad, whose keys both showed on the factory's line. Each end keeps the pairing of the highest
+    /// `sequence` that it has seen.
+    #[must_use]
+    pub fn pair(&self, sequence: u32, tee: PadKeys, pad: PadKeys) -> Pairing {
+        let mut pairing = Pairing { sequence, tee, pad, signature: [0; 64] };
+        pairing.signature = sign(&self.0, &pairing.signed_bytes());
+        pairing
+    }
+}
+
+/// The public keys of a phone and a pad as JSON, as `tapvault pad keys --json` writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PadKeysDocument {
+    /// The phone's.
+    pub tee: EndDocument,
+    /// The pad's.
+    pub pad: EndDocument,
+    /// Number of the pairing that the phone keeps, 0 without one.
+    pub kept: u32,
+}
+
+/// The keys of an end in a [`PadKeysDocument`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndDocument {
+    /// P-256, 65 bytes.
+    #[serde(with = "hex::serde")]
+    pub key: [u8; 65],
+    /// SM2, 65 bytes.
+    #[serde(with = "hex::serde")]
+    pub sm2_key: [u8; 65],
+}
+
+impl From<EndDocument> for PadKeys {
+    fn from(EndDocument { key, sm2_key }: EndDocument) -> Self {
+        Self { key, sm2_key }
     }
 }
 

@@ -1,13 +1,13 @@
 //! In the guest, as root: a client is given a canary card, pays with it, and then its memory, tee-supplicant's and the
-//! files under secure storage are looked through. Root plays the bank, so that no key was ever in the client.
-//!
-//! The PIN is typed into the client (the insecure pad), so it is looked for in the other two.
+//! files under secure storage are looked through. Root plays the bank and the PIN pad, so that neither a key nor a PIN
+//! was ever in the client.
 
-use super::{CANARY_PIN, Canaries, package};
+use super::{Canaries, package};
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Lab, say},
     oda::{Read, WANTS_ODA},
+    pad,
 };
 use std::{
     fs::{self, File},
@@ -16,19 +16,23 @@ use std::{
     process::{ChildStdout, Command, Stdio},
 };
 use tapvault::{
-    Wallet,
+    PadLink, Wallet,
     optee::{Login, Optee},
+    wallet::Purpose,
 };
-use tapvault_network::oda::OdaKind;
+use tapvault_network::{oda::OdaKind, registry::CNY};
 use tapvault_proto::{
     device::ChallengeReply,
     id::CardId,
+    pad::PadMessage,
     pin::{EnrolmentTicket, TicketPurpose},
     wire::{Wire, decode_exact, encode_into},
 };
 
 const CARD: CardId = CardId([0xCA; 16]);
 const STORE: &str = "/var/lib/tee";
+/// Where root's pad is.
+const PAD: &str = "/tmp/canary-pad";
 /// Bytes that are looked through at a time.
 const PART: usize = 1 << 20;
 /// Bytes that two parts have in common: longer than any pattern.
@@ -38,7 +42,7 @@ fn line<B: BufRead>(lines: &mut Lines<B>) -> Outcome<String> {
     lines.next().ok_or("nobody is there any more")?.map_err(say)
 }
 
-/// The client's half, as user `wallet`: says its challenges, is told package, ticket and PIN, pays, and waits.
+/// The client's half, as user `wallet`: says its challenges, is told package and ticket, pays, and waits.
 ///
 /// # Errors
 /// Anybody's.
@@ -54,11 +58,16 @@ pub fn pay() -> Outcome<()> {
     wallet.add_card(line(&mut told)?.as_bytes()).map_err(say)?;
     let ticket: EnrolmentTicket =
         decode_exact(&hex::decode(line(&mut told)?).map_err(say)?).map_err(|error| format!("{error:?}"))?;
-    let pin = line(&mut told)?;
-    wallet.set_pin(ticket, &mut Digits::of(&[&pin])).map_err(say)?;
+    // The pad is root's half, a process of its own.
+    let mut pad = tapvault::pad::connect(PAD).map_err(say)?;
+    let pairing = wallet.pad_state().map_err(say)?.pairing.ok_or("not paired")?;
+    let paired = pad.exchange(&PadMessage::Pair(pairing)).map_err(say)?;
+    ensure(paired == PadMessage::Paired, || format!("{paired:?}"))?;
+    wallet.set_pin(ticket, &mut pad).map_err(say)?;
     let mut lab = Lab::new()?;
+    let purpose = Purpose { card: CARD, ceiling: 100_000, currency: CNY };
     for number in 0..4 {
-        lab.verify(&mut wallet, CARD, &pin).map_err(say)?;
+        wallet.verify_pin(lab.provider_id(), purpose, &mut pad).map_err(say)?;
         let mut tap = wallet.prepare_tap(CARD, true).map_err(say)?;
         let read = Read::tap(&mut tap, WANTS_ODA, [number; 4])?;
         ensure(read.get(0x9F4B).is_ok(), || "no signature".into())?;
@@ -108,21 +117,23 @@ fn with_the_client(told: &mut impl Write, said: &mut Lines<BufReader<ChildStdout
     let mut bytes = vec![0; EnrolmentTicket::MAX];
     let len = encode_into(&ticket, &mut bytes).map_err(|error| format!("{error:?}"))?;
     bytes.truncate(len);
-    writeln!(told, "{package}\n{}\n{CANARY_PIN}", hex::encode(bytes)).map_err(say)?;
+    let listener = pad::at(Path::new(PAD))?;
+    let pin = drawn_pin();
+    let typed = pin.clone();
+    std::thread::spawn(move || pad::serve(&listener, || Digits::of(&[typed.as_str(); 5])));
+    writeln!(told, "{package}\n{}", hex::encode(bytes)).map_err(say)?;
     let client = line(said)?;
     let client: u32 = client.parse().map_err(|_| client.clone())?;
 
-    let mut keys = Canaries::default();
-    keys.add_profile(&profile);
     let mut all = Canaries::default();
     all.add_profile(&profile);
-    all.add_pin(CANARY_PIN);
+    all.add_pin(&pin);
     // Root's own memory has them all, so the search finds what is there.
-    let own = memory(&keys, std::process::id())?;
+    let own = memory(&all, std::process::id())?;
     ensure(own.found.is_some(), || "the search found nothing where the keys are".into())?;
     let supplicant = process("tee-supplicant")?;
     for (name, looked) in [
-        ("the client's memory", memory(&keys, client)?),
+        ("the client's memory", memory(&all, client)?),
         ("tee-supplicant's memory", memory(&all, supplicant)?),
         ("the files of secure storage", files(&all, Path::new(STORE))?),
     ] {
@@ -133,6 +144,11 @@ fn with_the_client(told: &mut impl Write, said: &mut Lines<BufReader<ChildStdout
         }
     }
     Ok(())
+}
+
+/// A PIN that is nowhere in this program, which the client is as well: 12 digits out of a hash.
+fn drawn_pin() -> String {
+    super::bytes("pin").iter().take(12).map(|byte| char::from(b'0' + byte % 10)).collect()
 }
 
 /// How much was looked through, and the first secret that was found.

@@ -1,27 +1,26 @@
 //! Binding a card: by what is typed, by a chip card in the reader, and what neither the phone nor the bank lets pass.
 
-use super::{approved, prepared, refused};
+use super::{approved, prepared, refused, verify_one};
 use crate::{
     Outcome, ensure,
-    lab::{self, Field, Lab, PIN, say},
+    lab::{self, Digits, Field, Lab, PIN, say},
+    pad,
 };
-use std::io;
-use tapvault::{CardPad, Transport, Wallet};
+use tapvault::{Transport, Wallet};
 use tapvault_network::{
     bank::Provider,
     binding::{Accounts, BindingError, Desk, Identity, LabNetwork, Step, chip},
     issuer::{Issuer, Reason},
     lab::LabBank,
-    registry::{CNY, HolderRules, Order, TokenRules, draw_card_id},
+    registry::{HolderRules, Order, TokenRules, draw_card_id},
     request::AuthorisationRequest,
 };
 use tapvault_proto::{
     Error,
-    binding::{
-        BeginCardDataRequest, CardData, FinishCardDataRequest, SealedCardData, SubmitCardDataInsecureRequest,
-    },
+    binding::{BeginCardDataRequest, CardData, FinishCardDataRequest, SealedCardData},
     id::CardId,
-    pin::{BeginVerifyRequest, FinishRequest, Pin, SubmitInsecureRequest},
+    pad::Entered,
+    pin::FinishRequest,
 };
 
 /// A card of the lab's accounts.
@@ -36,16 +35,6 @@ pub const ACCOUNTS: &[u8] = br#"{"accounts":[
  "name":"TEST HOLDER","document":"TEST 0001","phone":"test line 1"}]}"#;
 /// When the scenarios take place: in November 2026.
 const NOW: u64 = 1_795_694_400;
-
-/// A pad that enters prepared card data.
-pub struct Typed<'a>(pub &'a str, pub &'a str, pub &'a str);
-
-impl CardPad for Typed<'_> {
-    fn ask_card(&mut self, _: &str) -> io::Result<CardData> {
-        let Self(number, expiry, cvn2) = self;
-        CardData::from_ascii(number.as_bytes(), expiry.as_bytes(), cvn2.as_bytes()).map_err(io::Error::other)
-    }
-}
 
 /// Lets the bank's desk work.
 ///
@@ -96,7 +85,7 @@ pub fn card_data_bind_a_card<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Ou
     let wallet = &mut wallet();
     let (mut lab, _) = prepared(wallet)?;
     let offer = offer(&mut lab)?;
-    let sealed = wallet.bind_card(offer.clone(), &mut Typed(NUMBER, EXPIRY, CVN2)).map_err(say)?;
+    let sealed = wallet.bind_card(offer.clone(), &mut Digits::card(NUMBER, EXPIRY, CVN2)).map_err(say)?;
     ensure(sealed.nonce == offer.nonce, || "another nonce".into())?;
     let step = at_desk(&mut lab.issuer, |desk| desk.card_data(&sealed))?.map_err(say)?;
     ensure(step == Step::Code, || format!("{step:?}"))?;
@@ -198,12 +187,15 @@ pub fn only_certified_banks_get_card_data<T: Transport>(wallet: &dyn Fn() -> Wal
     let mut crossed = offer.clone();
     (crossed.certificate.recipient, crossed.certificate.signature) = (signer.key, signer.signature);
     refused(wallet.call(&crossed), refusal)?;
-    wallet.call(&offer).map(|_| ()).map_err(say)
+    // Nor without a pad, which is looked for last.
+    refused(wallet.call(&offer), Error::NoPadSession)?;
+    pad::pair(wallet)?;
+    pad::begin_card_data(wallet, &offer).map(|_| ()).map_err(say)
 }
 
-fn submit(entry: u32, cvn2: &str) -> Outcome<SubmitCardDataInsecureRequest> {
-    let data = CardData::from_ascii(NUMBER.as_bytes(), EXPIRY.as_bytes(), cvn2.as_bytes()).map_err(say)?;
-    Ok(SubmitCardDataInsecureRequest { entry, data })
+fn typed() -> Outcome<Entered> {
+    let data = CardData::from_ascii(NUMBER.as_bytes(), EXPIRY.as_bytes(), CVN2.as_bytes()).map_err(say)?;
+    Ok(Entered::CardData(data))
 }
 
 /// One entry at a time, in its order, by its own session, apart from entries of a PIN.
@@ -216,34 +208,34 @@ pub fn card_data_are_entered_once_by_their_session<T: Transport>(
     let (first, second) = (&mut make(), &mut make());
     let (mut lab, card) = prepared(first)?;
     let offer = offer(&mut lab)?;
-    let begun = first.call(&offer).map_err(say)?;
-    let entry = begun.entry;
-    refused(second.call(&submit(entry, CVN2)?), Error::NoEntry)?;
+    let (mut opened, challenge) = pad::begin_card_data(first, &offer).map_err(say)?;
+    let entry = opened.entry;
+    ensure(opened.showing.payee.as_slice() == b"Lab Bank A", || format!("{:?}", opened.showing))?;
+    let submit = opened.submit(&typed()?)?;
+    refused(second.call(&submit), Error::NoEntry)?;
     refused(second.call(&offer), Error::Busy)?;
     refused(first.call(&FinishCardDataRequest { entry }), Error::NoEntry)?;
-    // A PIN goes nowhere in an entry of card data, and a refused offer leaves the entry open.
-    let pin = || Pin::from_ascii(PIN.as_bytes()).map_err(say);
-    refused(first.call(&SubmitInsecureRequest { entry, pin: pin()?, new_pin: None }), Error::NoEntry)?;
     refused(first.call(&FinishRequest { entry }), Error::NoEntry)?;
+    // A refused offer leaves the entry open.
     let mut forged = offer.clone();
     forged.certificate.signature[0] ^= 1;
     refused(first.call(&forged), Error::RecipientCertificate)?;
-    first.call(&submit(entry, CVN2)?).map_err(say)?;
-    refused(first.call(&submit(entry, CVN2)?), Error::NoEntry)?;
+    first.call(&submit).map_err(say)?;
+    refused(first.call(&submit), Error::NoEntry)?;
     refused(second.call(&FinishCardDataRequest { entry }), Error::NoEntry)?;
     let sealed = first.call(&FinishCardDataRequest { entry }).map_err(say)?;
-    ensure(sealed.challenge == begun.challenge, || "another challenge".into())?;
+    ensure(sealed.challenge == challenge, || "another challenge".into())?;
     refused(first.call(&FinishCardDataRequest { entry }), Error::NoEntry)?;
-    // Nor do card data go into an entry of a PIN, whose try is spent and comes back with the right PIN.
-    let provider = lab.provider_id();
-    let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY };
-    let entry = first.call(&begin).map_err(say)?.entry;
-    refused(first.call(&submit(entry, CVN2)?), Error::NoEntry)?;
-    first.call(&SubmitInsecureRequest { entry, pin: pin()?, new_pin: None }).map_err(say)?;
-    refused(first.call(&FinishCardDataRequest { entry }), Error::NoEntry)?;
-    first.call(&FinishRequest { entry }).map_err(say)?;
-    let tries = first.pin_state(provider).map_err(say)?.tries_left;
-    ensure(tries == 3, || format!("{tries} tries left"))
+    // A PIN goes nowhere in an entry of card data, nor card data into an entry of a PIN, whose try is spent.
+    let (mut opened, _) = pad::begin_card_data(first, &offer).map_err(say)?;
+    refused(first.call(&opened.pin(PIN)?), Error::PadContent)?;
+    refused(first.call(&FinishCardDataRequest { entry: opened.entry }), Error::NoEntry)?;
+    let begin = verify_one(&lab, card);
+    let mut opened = pad::begin(first, &begin).map_err(say)?;
+    refused(first.call(&opened.submit(&typed()?)?), Error::PadContent)?;
+    refused(first.call(&FinishRequest { entry: opened.entry }), Error::NoEntry)?;
+    let tries = first.pin_state(lab.provider_id()).map_err(say)?.tries_left;
+    ensure(tries == 2, || format!("{tries} tries left"))
 }
 
 /// A seal opens for nothing but its bank, nonce and challenge.
@@ -253,8 +245,9 @@ pub fn card_data_are_entered_once_by_their_session<T: Transport>(
 pub fn a_seal_is_for_one_bank_and_one_binding<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
     let wallet = &mut wallet();
     let mut lab = Lab::new()?;
+    pad::pair(wallet)?;
     let (first, second) = (offer(&mut lab)?, offer(&mut lab)?);
-    let sealed = wallet.bind_card(first.clone(), &mut Typed(NUMBER, EXPIRY, CVN2)).map_err(say)?;
+    let sealed = wallet.bind_card(first.clone(), &mut Digits::card(NUMBER, EXPIRY, CVN2)).map_err(say)?;
     let altered: [fn(&mut SealedCardData, [u8; 32]); 5] = [
         |sealed, other| sealed.nonce = other,
         |sealed, _| sealed.challenge[31] ^= 1,
@@ -269,7 +262,7 @@ pub fn a_seal_is_for_one_bank_and_one_binding<T: Transport>(wallet: &dyn Fn() ->
         ensure(matches!(answer, Err(BindingError::Sealed)), || format!("{at}: {answer:?}"))?;
     }
     // The same data twice are two different messages.
-    let again = wallet.bind_card(first, &mut Typed(NUMBER, EXPIRY, CVN2)).map_err(say)?;
+    let again = wallet.bind_card(first, &mut Digits::card(NUMBER, EXPIRY, CVN2)).map_err(say)?;
     let repeated = again.sealed == sealed.sealed || again.encapsulated == sealed.encapsulated;
     ensure(!repeated, || "a seal was repeated".into())?;
     let step = at_desk(&mut lab.issuer, |desk| desk.card_data(&sealed))?.map_err(say)?;

@@ -10,6 +10,7 @@ mod token;
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Lab, PIN, say},
+    pad,
 };
 use binding::{
     a_chip_card_binds_by_its_own_cryptogram, a_seal_is_for_one_bank_and_one_binding,
@@ -42,7 +43,8 @@ use tapvault_proto::{
     Error,
     emv::apdu::StatusWord,
     id::CardId,
-    pin::{BeginVerifyRequest, FinishRequest, PinState, SubmitInsecureRequest, TicketPurpose},
+    pad::{PadOfferRequest, PadSuite},
+    pin::{BeginVerifyRequest, FinishRequest, PinState, TicketPurpose},
 };
 use token::{
     a_time_limit_is_by_the_banks_clock, a_token_keeps_to_its_domain, a_token_obeys_its_bank_in_order,
@@ -216,6 +218,11 @@ fn a_verification_has_a_ceiling_and_a_currency<T: Transport>(wallet: &dyn Fn() -
     approved(&decision, true)
 }
 
+/// Begins an entry for one payment of 0.01.
+fn verify_one(lab: &Lab, card: CardId) -> BeginVerifyRequest {
+    BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 1, currency: CNY, exact: false }
+}
+
 fn tries<T: Transport>(wallet: &mut Wallet<T>, lab: &Lab) -> Outcome<(PinState, u8)> {
     let reply = wallet.pin_state(lab.provider_id()).map_err(say)?;
     Ok((reply.state, reply.tries_left))
@@ -235,9 +242,9 @@ fn a_wrong_pin_costs_a_try_and_a_right_one_returns_it<T: Transport>(
     lab.verify(wallet, card, PIN).map_err(say)?;
     ensure(tries(wallet, &lab)? == (PinState::Set, 3), || "the right PIN returns the tries".into())?;
     // Beginning and not submitting costs a try, too.
-    let begin = BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 1, currency: CNY };
-    wallet.call(&begin).map_err(say)?;
-    wallet.call(&begin).map_err(say)?;
+    let begin = verify_one(&lab, card);
+    pad::begin(wallet, &begin).map_err(say)?;
+    pad::begin(wallet, &begin).map_err(say)?;
     ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "an entry left open costs a try".into())
 }
 
@@ -302,17 +309,15 @@ fn a_first_pin_needs_a_ticket<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> O
 fn an_entry_belongs_to_its_session<T: Transport>(make: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
     let (first, second) = (&mut make(), &mut make());
     let (lab, card) = prepared(first)?;
-    let begin = BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 1, currency: CNY };
-    let entry = first.call(&begin).map_err(say)?.entry;
-    let submit = |pin: &str| -> Outcome<_> {
-        let pin = tapvault_proto::pin::Pin::from_ascii(pin.as_bytes()).map_err(say)?;
-        Ok(SubmitInsecureRequest { entry, pin, new_pin: None })
-    };
-    refused(second.call(&submit(PIN)?), Error::NoEntry)?;
+    let begin = verify_one(&lab, card);
+    let mut opened = pad::begin(first, &begin).map_err(say)?;
+    let (entry, submit) = (opened.entry, opened.pin(PIN)?);
+    refused(second.call(&submit), Error::NoEntry)?;
+    refused(second.call(&PadOfferRequest { suite: PadSuite::P256 }), Error::Busy)?;
     refused(second.call(&begin), Error::Busy)?;
     refused(first.call(&FinishRequest { entry }), Error::NoEntry)?;
-    first.call(&submit(PIN)?).map_err(say)?;
-    refused(first.call(&submit(PIN)?), Error::NoEntry)?;
+    first.call(&submit).map_err(say)?;
+    refused(first.call(&submit), Error::NoEntry)?;
     refused(second.call(&FinishRequest { entry }), Error::NoEntry)?;
     first.call(&FinishRequest { entry }).map_err(say)?;
     refused(first.call(&FinishRequest { entry }), Error::NoEntry)

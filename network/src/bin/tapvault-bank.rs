@@ -15,7 +15,7 @@ use std::{
 };
 use tapvault_network::{
     bank::{Provider, tamper},
-    device::{ChallengeDocument, Factory},
+    device::{ChallengeDocument, Factory, PadKeysDocument},
     input::read,
     issuer::Issuer,
     keyblock::Version,
@@ -98,6 +98,14 @@ The state is stored before the package is printed: from then on the card's earli
     CertifyDevice {
         /// What `tapvault card device-key --json` printed; - is standard input.
         file: PathBuf,
+    },
+    /// Pairs a phone with a PIN pad, as the maker's factory does, and prints the pairing (JSON).
+    PairPad {
+        /// What `tapvault pad keys --json` printed; - is standard input.
+        file: PathBuf,
+        /// Number of the pairing; one more than the phone keeps when left out.
+        #[arg(long, value_name = "N")]
+        sequence: Option<u32>,
     },
     /// Permits setting a wallet PIN once and prints the ticket (JSON).
     Ticket {
@@ -332,6 +340,11 @@ fn run(command: Command) -> Result<String, String> {
                 certified: keys.certified,
             };
             message("certificate", &Factory::lab().certify(&keys))
+        }
+        Command::PairPad { file, sequence } => {
+            let PadKeysDocument { tee, pad, kept } = parse(&file, "tapvault pad keys --json")?;
+            let sequence = sequence.or(kept.checked_add(1)).ok_or("the numbers of pairings are used up")?;
+            message("pairing", &Factory::lab().pair(sequence, tee.into(), pad.into()))
         }
         Command::Ticket { challenge, provider, purpose } => {
             let document: Nonce = parse(&challenge, "tapvault pin challenge --json")?;

@@ -28,8 +28,8 @@ use tapvault_proto::{
         OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest, Order, PayeeCertificate, PaymentData, Role,
     },
     pad::{
-        self, Entered, Frame, PAD_PATIENCE_S, PadAnswer, PadKeys, PadMessage, PadOffer, PadPurpose, PadShow, PadSuite, Pairing,
-        Showing,
+        self, Entered, Frame, PAD_PATIENCE_S, PadAnswer, PadKeys, PadMessage, PadOffer, PadPurpose, PadShow,
+        PadSuite, Pairing, Showing,
     },
     pin::{
         self, EnrolmentTicket, Pin, PinState, ProviderCertificate, TicketPurpose, Verdict, VerificationMethod,

@@ -18,8 +18,13 @@ pub fn pin_samples(lines: &mut String) {
     sample(lines, "pin.challenge.reply", &pin::ChallengeReply { challenge: [0x33; 32] });
     sample(lines, "pin.begin_set.request", &pin::BeginSetRequest { ticket });
     sample(lines, "pin.begin.reply", &pin::EntryReply { entry: 5, tries_left: 2, show: pad_show() });
-    let verify =
-        pin::BeginVerifyRequest { provider: PROVIDER, card: CARD, ceiling: 100_000, currency: 0x0156, exact: false };
+    let verify = pin::BeginVerifyRequest {
+        provider: PROVIDER,
+        card: CARD,
+        ceiling: 100_000,
+        currency: 0x0156,
+        exact: false,
+    };
     sample(lines, "pin.begin_verify.request", &verify);
     sample(lines, "pin.begin_change.request", &pin::BeginChangeRequest { provider: PROVIDER });
     sample(lines, "pin.submit.request", &pin::SubmitRequest { entry: 5, frame: frame() });

@@ -148,7 +148,11 @@ impl Entry {
             (_, Entered::Nothing) => Some(Stage::Nothing),
             (Wanted::New, Entered::Pin(new)) => accepted(Some(NewSecret::new(tee, provider, new)?)),
             (Wanted::Present(comparison), Entered::Pin(pin)) => {
-                if comparison.fits(pin) { accepted(None) } else { None }
+                if comparison.fits(pin) {
+                    accepted(None)
+                } else {
+                    None
+                }
             }
             (Wanted::Change(comparison), Entered::Change(present, new)) => {
                 if comparison.fits(present) {

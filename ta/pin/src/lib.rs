@@ -34,8 +34,8 @@ use tapvault_proto::{
     pin::{
         BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply,
         ChallengeRequest, EnrolmentTicket, EntryReply, FinishReply, FinishRequest, PinService, PinState,
-        PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitReply, SubmitRequest,
-        TRY_LIMIT, TakeConfirmation, TakeConfirmationReply, TakeVerificationReply, TakeVerificationRequest,
+        PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitReply, SubmitRequest, TRY_LIMIT,
+        TakeConfirmation, TakeConfirmationReply, TakeVerificationReply, TakeVerificationRequest,
         TicketPurpose, VERIFICATION_LIFE_MS, VerificationMethod,
     },
     service::Service,
@@ -132,9 +132,8 @@ impl<T: Tee> Pin<T> {
     /// not see it through.
     fn settle(&mut self, tee: &mut T, session: u32) -> Result<(), Error> {
         let now = tee.now();
-        let left_behind = |entry: &Entry| {
-            entry.owed().is_some() && (entry.session == session || now >= entry.deadline)
-        };
+        let left_behind =
+            |entry: &Entry| entry.owed().is_some() && (entry.session == session || now >= entry.deadline);
         if let Some(entry) = self.entry.take_if(|entry| left_behind(entry))
             && let Some(tries) = entry.owed()
         {

@@ -183,9 +183,8 @@ fn read<T: Tee>(tee: &mut T) -> Result<Option<Known>, Error> {
     let known = |stored: Stored| {
         let keys = Keys::new(&stored.secret, &stored.sm2_secret).ok()?;
         // Storage is not asked for its word: a pairing is the factory's, or none.
-        let signed = |pairing: &Pairing| {
-            pairing::check(pairing, &FACTORY_ROOT.0, End::Tee, keys.public(), 0).is_ok()
-        };
+        let signed =
+            |pairing: &Pairing| pairing::check(pairing, &FACTORY_ROOT.0, End::Tee, keys.public(), 0).is_ok();
         Some(Known { pairing: stored.pairing.filter(signed), keys })
     };
     Ok(stored.filter(|stored| stored.format == FORMAT).and_then(known))

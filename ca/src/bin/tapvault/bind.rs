@@ -1,6 +1,9 @@
 //! `tapvault bind`: the phone's part of binding a card.
 
-use crate::output::{Failure, Output, hex, message};
+use crate::{
+    output::{Failure, Output, hex, message},
+    pads::Pad,
+};
 use clap::Subcommand;
 use serde_json::json;
 use std::{
@@ -9,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tapvault::{
-    InsecureTestPad, Transport, Wallet,
+    Transport, Wallet,
     chip::{self, TcpCard},
     reader,
 };
@@ -24,10 +27,12 @@ const CARD_PATIENCE: Duration = Duration::from_secs(30);
 /// Gives a bank what proves that its card is here.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Reads number, expiry and CVN2, one line each, on an INSECURE TEST PAD, and prints them sealed for the bank (JSON).
+    /// Takes number, expiry and CVN2 from the PIN pad, and prints them sealed for the bank (JSON).
     Data {
-        /// What `tapvault-bank bind begin` printed; it cannot be standard input, which holds the card data.
+        /// What `tapvault-bank bind begin` printed; - is standard input.
         offer: String,
+        #[command(flatten)]
+        pad: Pad,
     },
     /// Reads a chip card at a virtual reader (vsmartcard's vpcd protocol) and prints its answer for the bank (JSON).
     Chip {
@@ -45,9 +50,9 @@ pub enum Command {
 /// The trusted app's refusal, the pad's, the card's, or a file's.
 pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Output) -> Result<(), Failure> {
     match command {
-        Command::Data { offer } => {
+        Command::Data { offer, pad } => {
             let offer = message::<BeginCardDataRequest>(&offer, "offer")?;
-            let mut pad = InsecureTestPad::new(io::stdin().lock(), io::stderr());
+            let mut pad = pad.open(wallet)?;
             let sealed = wallet.bind_card(offer, &mut pad)?;
             let mut bytes = [0; SealedCardData::MAX];
             let len = encode_into(&sealed, &mut bytes).map_err(tapvault::ClientError::refused)?;

@@ -9,6 +9,8 @@ mod maker;
 mod nfc;
 mod output;
 #[cfg(feature = "optee")]
+mod pads;
+#[cfg(feature = "optee")]
 mod pay;
 #[cfg(feature = "optee")]
 mod pins;
@@ -69,6 +71,10 @@ enum Command {
     /// Binds a card: gives its bank what is printed on it, sealed, or a chip card's own answer.
     #[command(subcommand)]
     Bind(bind::Command),
+    #[cfg(feature = "optee")]
+    /// Shows and pairs the PIN pad, on which every PIN is typed.
+    #[command(subcommand)]
+    Pad(pads::Command),
     #[cfg(feature = "optee")]
     /// Sets, verifies and changes the wallet PIN.
     #[command(subcommand)]
@@ -143,6 +149,7 @@ fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<()
         }
         Command::Card(command) => cards::run(command, &mut Wallet::new(tee), output),
         Command::Bind(command) => bind::run(command, &mut Wallet::new(tee), output),
+        Command::Pad(command) => pads::run(command, &mut Wallet::new(tee), output),
         Command::Pin(command) => pins::run(command, &mut Wallet::new(tee), output),
         Command::Nfc(command) => nfc::run(command, &mut Wallet::new(tee), output),
         Command::Route(command) => route::run(command, &mut Wallet::new(tee), output),

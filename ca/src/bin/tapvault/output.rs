@@ -97,8 +97,12 @@ pub fn read(path: &str, limit: u64) -> Result<Vec<u8>, Failure> {
 /// When it cannot be read, or is none.
 #[cfg(feature = "optee")]
 pub fn message<M: tapvault_proto::wire::Wire>(path: &str, field: &str) -> Result<M, Failure> {
-    // An offer is where a binding begins; the other messages are named after their command.
-    let command = if field == "offer" { "bind begin" } else { field };
+    // The other messages are named after their command.
+    let command = match field {
+        "offer" => "bind begin",
+        "pairing" => "pair-pad",
+        field => field,
+    };
     let malformed = || Failure::Content(format!("{path}: no {field} as `tapvault-bank {command}` writes it"));
     let document: serde_json::Value = serde_json::from_slice(&read(path, 8192)?).map_err(|_| malformed())?;
     let text = document.get(field).and_then(serde_json::Value::as_str).ok_or_else(malformed)?;

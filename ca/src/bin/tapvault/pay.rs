@@ -1,11 +1,13 @@
 //! `tapvault pay`: codes that the holder shows, and signed requests in apps and online shops.
 
-use crate::output::{Failure, Output, hex, id, read};
+use crate::{
+    output::{Failure, Output, hex, id, read},
+    pads::Pad,
+};
 use clap::Subcommand;
 use qrcode::{QrCode, render::unicode::Dense1x2};
 use serde_json::json;
-use std::io;
-use tapvault::{ClientError, InsecureTestPad, Transport, Wallet, online::approval};
+use tapvault::{ClientError, Transport, Wallet, online::approval};
 use tapvault_proto::{
     Error,
     approval::Approval,
@@ -13,22 +15,26 @@ use tapvault_proto::{
     online::MAX_PAYMENT_REQUEST,
 };
 
-/// Payments without a terminal; they need the bank's time (`card set-time`). The PIN is read from standard input: an INSECURE TEST PAD.
+/// Payments without a terminal; they need the bank's time (`card set-time`). The PIN is typed on the PIN pad.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Shows a code for one payment in the next 60 seconds; reads the PIN.
+    /// Shows a code for one payment in the next 60 seconds.
     Qr {
         /// The card that pays.
         #[arg(value_parser = id)]
         card: [u8; 16],
+        #[command(flatten)]
+        pad: Pad,
     },
-    /// Pays the signed request of a merchant or wallet; reads the PIN, prints what the acquirer alone can open.
+    /// Pays the signed request of a merchant or wallet; prints what the acquirer alone can open.
     InApp {
         /// The card that pays.
         #[arg(value_parser = id)]
         card: [u8; 16],
-        /// The request, JSON; it cannot be standard input, which holds the PIN.
+        /// The request, JSON; - is standard input.
         request: String,
+        #[command(flatten)]
+        pad: Pad,
     },
 }
 
@@ -37,11 +43,11 @@ pub enum Command {
 /// # Errors
 /// The trusted app's refusal, a wrong PIN, or a file's.
 pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Output) -> Result<(), Failure> {
-    let mut pad = InsecureTestPad::new(io::stdin().lock(), io::stderr());
     match command {
-        Command::Qr { card } => {
+        Command::Qr { card, pad } => {
             let card = CardId(card);
             let provider = provider(wallet, card)?;
+            let mut pad = pad.open(wallet)?;
             let code = wallet.qr_code(provider, card, &mut pad)?;
             let picture = QrCode::new(&code.text)
                 .map_err(|error| Failure::Content(error.to_string()))?
@@ -52,7 +58,7 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
                 &format!("{picture}\n{}\ngood until second {} since 1970 UTC", code.text, code.expires),
             );
         }
-        Command::InApp { card, request } => {
+        Command::InApp { card, request, pad } => {
             let card = CardId(card);
             let request = read(&request, MAX_PAYMENT_REQUEST as u64)?;
             let Approval { amount, currency, payee, digest, .. } = approval(card, &request)?;
@@ -64,6 +70,7 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
                 hex(&digest)
             );
             let provider = provider(wallet, card)?;
+            let mut pad = pad.open(wallet)?;
             let paid = wallet.pay_online(provider, card, &request, &mut pad)?;
             let (encapsulated, sealed) = (hex(&paid.encapsulated), hex(&paid.sealed));
             output.show(

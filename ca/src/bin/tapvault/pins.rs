@@ -1,16 +1,18 @@
-//! `tapvault pin`: the wallet PIN, entered on the insecure test pad.
+//! `tapvault pin`: the wallet PIN, typed on the PIN pad.
 
-use crate::output::{Failure, Output, hex, id, message};
+use crate::{
+    output::{Failure, Output, hex, id, message},
+    pads::Pad,
+};
 use clap::Subcommand;
 use serde_json::json;
-use std::io;
-use tapvault::{InsecureTestPad, Transport, Wallet, wallet::Purpose};
+use tapvault::{Transport, Wallet, wallet::Purpose};
 use tapvault_proto::{
     id::{CardId, ProviderId},
     pin::{EnrolmentTicket, PinState},
 };
 
-/// Wallet PIN. Digits are read from standard input, one line each: an INSECURE TEST PAD.
+/// Wallet PIN. It is typed on the PIN pad, and on nothing else.
 #[derive(Subcommand)]
 pub enum Command {
     /// Draws the challenge for which a bank makes an enrolment ticket; a new one replaces it.
@@ -21,28 +23,37 @@ pub enum Command {
         #[arg(value_parser = id)]
         provider: [u8; 16],
     },
-    /// Sets the PIN with the provider's ticket for the last challenge; reads the new PIN.
+    /// Sets the PIN with the provider's ticket for the last challenge.
     Set {
-        /// The ticket, JSON; it cannot be standard input, which holds the PIN.
+        /// The ticket, JSON; - is standard input.
         ticket: String,
+        #[command(flatten)]
+        pad: Pad,
     },
-    /// Verifies the PIN for one payment of one card in the next 60 seconds; reads the PIN.
+    /// Verifies the PIN for one payment of one card in the next 60 seconds.
     Verify {
         /// The card that will pay.
         #[arg(value_parser = id)]
         card: [u8; 16],
         /// Most that may be paid.
-        #[arg(long, value_parser = amount, default_value = "1000.00")]
+        #[arg(long, value_parser = amount, default_value = "1000.00", conflicts_with = "exactly")]
         ceiling: u64,
+        /// What is paid, no more and no less: what a terminal asked when it wanted a verification.
+        #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+        exactly: Option<u64>,
         /// Currency: ISO 4217 numeric code.
         #[arg(long, value_parser = currency, default_value = "156")]
         currency: u16,
+        #[command(flatten)]
+        pad: Pad,
     },
-    /// Changes the PIN; reads the present PIN, then the new one.
+    /// Changes the PIN: the present PIN, then the new one.
     Change {
         /// The provider's id.
         #[arg(value_parser = id)]
         provider: [u8; 16],
+        #[command(flatten)]
+        pad: Pad,
     },
 }
 
@@ -51,7 +62,6 @@ pub enum Command {
 /// # Errors
 /// The trusted app's refusal, a wrong PIN, or a file's.
 pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Output) -> Result<(), Failure> {
-    let mut pad = InsecureTestPad::new(io::stdin().lock(), io::stderr());
     let done = |what: &str| output.show(&json!({ "pin": what }), &format!("PIN {what}"));
     match command {
         Command::Challenge => {
@@ -71,20 +81,29 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
                 &format!("PIN: {state}, {tries} tries left"),
             );
         }
-        Command::Set { ticket } => {
-            wallet.set_pin(message::<EnrolmentTicket>(&ticket, "ticket")?, &mut pad)?;
+        Command::Set { ticket, pad } => {
+            let ticket = message::<EnrolmentTicket>(&ticket, "ticket")?;
+            let mut pad = pad.open(wallet)?;
+            wallet.set_pin(ticket, &mut pad)?;
             done("set");
         }
-        Command::Verify { card, ceiling, currency } => {
+        Command::Verify { card, ceiling, exactly, currency, pad } => {
             let card = CardId(card);
             let provider =
                 wallet.cards()?.into_iter().find(|entry| entry.card == card).map(|entry| entry.provider);
             let unknown = || tapvault::ClientError::refused(tapvault_proto::Error::UnknownCard);
-            let purpose = Purpose { card, ceiling, currency };
-            wallet.verify_pin(provider.ok_or_else(unknown)?, purpose, &mut pad)?;
+            let provider = provider.ok_or_else(unknown)?;
+            let mut pad = pad.open(wallet)?;
+            match exactly {
+                Some(ceiling) => {
+                    wallet.confirm_tap(provider, Purpose { card, ceiling, currency }, &mut pad)?;
+                }
+                None => wallet.verify_pin(provider, Purpose { card, ceiling, currency }, &mut pad)?,
+            }
             done("verified");
         }
-        Command::Change { provider } => {
+        Command::Change { provider, pad } => {
+            let mut pad = pad.open(wallet)?;
             wallet.change_pin(ProviderId(provider), &mut pad)?;
             done("changed");
         }
