@@ -5,10 +5,7 @@ mod common;
 
 use common::Phone;
 use std::io::{self, Write};
-use tapvault_device_tests::{
-    random::Random,
-    scenarios::binding::{Typed, at_desk},
-};
+use tapvault_device_tests::{lab::Digits, pad, random::Random, scenarios::binding::at_desk};
 use tapvault_network::{
     binding::{MAX_OPEN, Recipient},
     issuer::Issuer,
@@ -22,6 +19,7 @@ fn main() -> io::Result<()> {
     let root = hex::encode(trust_root().verifying_key().to_sec1_point(false).as_bytes());
     let phone = Phone::new();
     let mut wallet = phone.wallet();
+    pad::pair(&mut wallet).map_err(io::Error::other)?;
     // Standard output is the other program's: the seed is not printed.
     let seed = std::env::var("TAPVAULT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let mut random = Random::new(seed);

@@ -9,8 +9,9 @@ use tapvault::{
     sim::{Sim, SimChannel},
 };
 use tapvault_device_tests::{
-    lab::say,
-    scenarios::binding::{ACCOUNTS, CVN2, EXPIRY, NUMBER, Typed, at_desk},
+    lab::{Digits, say},
+    pad,
+    scenarios::binding::{ACCOUNTS, CVN2, EXPIRY, NUMBER, at_desk},
 };
 use tapvault_network::{
     binding::{Accounts, Step},
@@ -19,15 +20,14 @@ use tapvault_network::{
 };
 use tapvault_proto::{
     Error,
-    binding::{
-        BeginCardDataRequest, CardData, FinishCardDataRequest, SealedCardData, SubmitCardDataInsecureRequest,
-    },
+    binding::{BeginCardDataRequest, CardData, FinishCardDataRequest, SealedCardData},
     id::Uuid,
+    pad::Entered,
     pin::VERIFICATION_LIFE_MS,
     wire::{Wire, encode_into},
 };
 
-/// A way to the TEE that somebody listens at: every reply is kept, and every request but the insecure pad's.
+/// A way to the TEE that somebody listens at: every reply is kept, and every request.
 struct Overheard {
     sim: Sim,
     seen: Rc<RefCell<Vec<u8>>>,
@@ -38,8 +38,6 @@ struct OverheardChannel {
     seen: Rc<RefCell<Vec<u8>>>,
 }
 
-const INSECURE_PAD: u32 = <SubmitCardDataInsecureRequest as tapvault_proto::service::Request>::METHOD;
-
 impl Transport for Overheard {
     type Channel = OverheardChannel;
     fn open(&self, app: Uuid) -> Result<OverheardChannel, ClientError> {
@@ -49,9 +47,7 @@ impl Transport for Overheard {
 
 impl Channel for OverheardChannel {
     fn invoke(&mut self, method: u32, request: &[u8]) -> Result<&[u8], ClientError> {
-        if method != INSECURE_PAD {
-            self.seen.borrow_mut().extend(request);
-        }
+        self.seen.borrow_mut().extend(request);
         let reply = self.inner.invoke(method, request)?;
         self.seen.borrow_mut().extend(reply);
         Ok(reply)
@@ -77,9 +73,15 @@ fn offer(issuer: &mut Issuer) -> BeginCardDataRequest {
     at_desk(issuer, |desk| desk.begin(LabBank::A)).unwrap().map_err(say).unwrap()
 }
 
+fn paired() -> Phone {
+    let phone = Phone::new();
+    pad::pair(&mut phone.wallet()).unwrap();
+    phone
+}
+
 #[test]
 fn nothing_a_client_sees_and_nothing_stored_holds_card_data() {
-    let phone = Phone::new();
+    let phone = paired();
     let seen = Rc::new(RefCell::new(Vec::new()));
     let mut wallet = Wallet::new(Overheard { sim: phone.sim.clone(), seen: Rc::clone(&seen) });
     let mut issuer = Issuer::in_memory();
@@ -104,65 +106,36 @@ fn nothing_a_client_sees_and_nothing_stored_holds_card_data() {
 
 #[test]
 fn an_entry_of_card_data_is_over_with_its_time_its_session_and_a_restart() {
-    let phone = Phone::new();
+    let phone = paired();
     let mut issuer = Issuer::in_memory();
     let offer = offer(&mut issuer);
     let refusal = |result: Result<_, ClientError>| result.err().and_then(|error| error.refusal());
     let mut wallet = phone.wallet();
+    let typed = || Entered::CardData(typed());
     for wait in [VERIFICATION_LIFE_MS - 1, VERIFICATION_LIFE_MS] {
-        let entry = wallet.call(&offer).unwrap().entry;
+        let (mut opened, _) = pad::begin_card_data(&mut wallet, &offer).unwrap();
         phone.advance(wait);
-        let submitted = wallet.call(&SubmitCardDataInsecureRequest { entry, data: typed() });
+        let submitted = wallet.call(&opened.submit(&typed()).unwrap());
         let over = wait == VERIFICATION_LIFE_MS;
         assert_eq!(refusal(submitted.map(|_| ())), over.then_some(Error::NoEntry), "{wait}");
     }
     // Sealed and not fetched in time.
-    let entry = wallet.call(&offer).unwrap().entry;
-    wallet.call(&SubmitCardDataInsecureRequest { entry, data: typed() }).unwrap();
+    let (mut opened, _) = pad::begin_card_data(&mut wallet, &offer).unwrap();
+    wallet.call(&opened.submit(&typed()).unwrap()).unwrap();
     phone.advance(VERIFICATION_LIFE_MS);
-    assert_eq!(refusal(wallet.call(&FinishCardDataRequest { entry }).map(|_| ())), Some(Error::NoEntry));
+    let late = wallet.call(&FinishCardDataRequest { entry: opened.entry });
+    assert_eq!(refusal(late.map(|_| ())), Some(Error::NoEntry));
     // Another client waits no longer than that, nor for a client that is gone.
-    let entry = wallet.call(&offer).unwrap().entry;
+    let (opened, _) = pad::begin_card_data(&mut wallet, &offer).unwrap();
     let mut other = phone.wallet();
     assert_eq!(refusal(other.call(&offer).map(|_| ())), Some(Error::Busy));
     drop(wallet);
-    let next = other.call(&offer).unwrap();
-    assert_ne!(next.entry, entry);
+    let (next, _) = pad::begin_card_data(&mut other, &offer).unwrap();
+    assert_ne!(next.entry, opened.entry);
     phone.restart();
     let mut wallet = phone.wallet();
     let gone = wallet.call(&FinishCardDataRequest { entry: next.entry });
     assert_eq!(refusal(gone.map(|_| ())), Some(Error::NoEntry));
-}
-
-#[test]
-fn card_data_that_no_card_has_are_refused_and_the_entry_stays_open() {
-    let phone = Phone::new();
-    let mut pin = phone.sim.connect(tapvault_proto::service::Service::Pin).unwrap();
-    let mut issuer = Issuer::in_memory();
-    let entry = tapvault::transport::call(&mut pin, &offer(&mut issuer)).unwrap().entry;
-    let mut frame = [0; 1 + SubmitCardDataInsecureRequest::MAX];
-    let request = SubmitCardDataInsecureRequest { entry, data: typed() };
-    let len = tapvault_proto::service::encode_request(&request, &mut frame).unwrap();
-    assert_eq!(len, frame.len());
-    // Version, entry, then the length and digits of the number, the expiry, the length and digits of the CVN2.
-    for (at, byte, error) in [
-        (6, b'7', Error::CardNumber),
-        (5, 12, Error::CardNumber),
-        (5, 0xFF, Error::CardNumber),
-        (27, b'9', Error::CardExpiry),
-        (29, 2, Error::SecurityCode),
-        (30, b'x', Error::SecurityCode),
-    ] {
-        let mut bad = frame;
-        bad[at] = byte;
-        let refused = pin.invoke(INSECURE_PAD, &bad).map(|_| ());
-        assert_eq!(refused.err().and_then(|error| error.refusal()), Some(error), "byte {at}");
-    }
-    for bad in [&frame[..len - 1], &[&frame[..], &[0]].concat()] {
-        assert!(pin.invoke(INSECURE_PAD, bad).is_err(), "{} bytes", bad.len());
-    }
-    pin.invoke(INSECURE_PAD, &frame).unwrap();
-    tapvault::transport::call(&mut pin, &FinishCardDataRequest { entry }).unwrap();
 }
 
 #[test]

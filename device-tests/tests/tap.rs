@@ -4,13 +4,19 @@ mod common;
 
 use common::Phone;
 use tapvault::ClientError;
-use tapvault_device_tests::lab::{self, Digits, Lab, PIN};
-use tapvault_network::registry::{CNY, draw_card_id};
+use tapvault_device_tests::{
+    lab::{self, Digits, Lab, PIN},
+    pad,
+};
+use tapvault_network::{
+    lab::LabBank,
+    registry::{CNY, draw_card_id},
+};
 use tapvault_proto::{
     Error,
     card::{ATC_RANGE, MAX_CARDS},
     emv::apdu::StatusWord,
-    pin::{BeginVerifyRequest, FinishRequest, Pin, SubmitInsecureRequest, VERIFICATION_LIFE_MS},
+    pin::{BeginVerifyRequest, FinishRequest, VERIFICATION_LIFE_MS},
     service::Service,
 };
 
@@ -34,18 +40,19 @@ fn a_tap_touches_no_storage() {
 }
 
 #[test]
-fn nothing_is_written_between_the_last_digit_and_the_answer() {
+fn storage_is_not_touched_between_the_pads_frame_and_the_answer() {
     let phone = Phone::new();
-    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let (mut wallet, mut other, mut lab) = (phone.wallet(), phone.wallet(), Lab::new().unwrap());
     let card = lab.provision(&mut wallet).unwrap();
     lab.set_pin(&mut wallet, PIN).unwrap();
     let provider = lab.provider_id();
     let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY, exact: false };
     for digits in ["000000", PIN] {
-        let entry = wallet.call(&begin).unwrap().entry;
+        let submit = pad::begin(&mut wallet, &begin).unwrap().pin(digits).unwrap();
+        // Another record is opened in the meantime.
+        other.pin_state(LabBank::B.id()).unwrap();
         let before = phone.accesses();
-        let pin = Pin::from_ascii(digits.as_bytes()).unwrap();
-        wallet.call(&SubmitInsecureRequest { entry, pin, new_pin: None }).unwrap();
+        wallet.call(&submit).unwrap();
         assert_eq!(phone.accesses(), before, "{digits}");
     }
 }
@@ -77,18 +84,14 @@ fn an_entry_and_a_verification_last_sixty_seconds() {
     lab.set_pin(&mut wallet, PIN).unwrap();
     let begin =
         BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 100, currency: CNY, exact: false };
-    let submit = |entry| {
-        let pin = Pin::from_ascii(PIN.as_bytes()).unwrap();
-        SubmitInsecureRequest { entry, pin, new_pin: None }
-    };
-
-    let entry = wallet.call(&begin).unwrap().entry;
+    let submit = pad::begin(&mut wallet, &begin).unwrap().pin(PIN).unwrap();
     phone.advance(VERIFICATION_LIFE_MS);
-    assert_eq!(refusal(wallet.call(&submit(entry))), Some(Error::NoEntry), "the entry is over");
+    assert_eq!(refusal(wallet.call(&submit)), Some(Error::NoEntry), "the entry is over");
 
-    let entry = wallet.call(&begin).unwrap().entry;
-    wallet.call(&submit(entry)).unwrap();
-    wallet.call(&FinishRequest { entry }).unwrap();
+    let submit = pad::begin(&mut wallet, &begin).unwrap().pin(PIN).unwrap();
+    phone.advance(VERIFICATION_LIFE_MS - 1);
+    wallet.call(&submit).unwrap();
+    wallet.call(&FinishRequest { entry: submit.entry }).unwrap();
     phone.advance(VERIFICATION_LIFE_MS);
     assert_eq!(refusal(wallet.prepare_tap(card, true)), Some(Error::NoVerification), "the fact is over");
 
@@ -110,12 +113,13 @@ fn an_entry_left_open_blocks_others_only_until_it_expires() {
     lab.set_pin(&mut first, PIN).unwrap();
     let begin =
         BeginVerifyRequest { provider: lab.provider_id(), card, ceiling: 1, currency: CNY, exact: false };
-    first.call(&begin).unwrap();
+    pad::begin(&mut first, &begin).unwrap();
     assert_eq!(refusal(second.call(&begin)), Some(Error::Busy));
+    assert_eq!(refusal(pad::begin(&mut second, &begin)), Some(Error::Busy));
     phone.advance(VERIFICATION_LIFE_MS);
-    second.call(&begin).unwrap();
+    pad::begin(&mut second, &begin).unwrap();
     drop(second);
-    first.call(&begin).unwrap();
+    pad::begin(&mut first, &begin).unwrap();
 }
 
 #[test]
