@@ -125,7 +125,7 @@ mod tests {
 
     fn showing(purpose: PadPurpose, payee: &[u8]) -> Showing {
         let payee = Bytes::from_slice(payee).unwrap();
-        Showing { purpose, amount: 1200, currency: 156, payee, digest: [0xAB; 32], life_s: 50 }
+        Showing { purpose, amount: 1200, currency: 0x0156, payee, digest: [0xAB; 32], life_s: 50 }
     }
 
     fn lines(purpose: PadPurpose) -> Vec<String> {

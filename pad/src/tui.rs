@@ -120,7 +120,7 @@ fn shown(text: &Text) -> Vec<Line<'static>> {
         lines.push(Line::from(vec![Span::raw(format!("{name:<14}")), Span::from(value.clone()).bold()]));
     }
     // The keypad does not move with the number of lines.
-    lines.resize(7, Line::default());
+    lines.resize(8, Line::default());
     lines
 }
 

@@ -80,6 +80,7 @@ fn a_payment_is_shown_with_all_that_is_known() {
             r#""│  Currency      Renminbi (Chinese) yuan                               │""#,
             r#""│  Payee         Bookshop                                              │""#,
             r#""│  Order         5a5a 5a5a 5a5a 5a5a                                   │""#,
+            r#""│                                                                      │""#,
             r#""│  Your PIN                                     50 s left              │""#,
             r#""│                                                                      │""#,
             r#""│                                                                      │""#,
@@ -93,7 +94,6 @@ fn a_payment_is_shown_with_all_that_is_known() {
             r#""│                                                                      │""#,
             r#""│  Press the letter beside a digit. Digits change places each time.    │""#,
             r#""│  Enter goes on, Backspace takes all back, Esc cancels.               │""#,
-            r#""│                                                                      │""#,
             r#""│                                                                      │""#,
             r#""└ pad.sock · pairing 1 · Ctrl-C ends the pad ──────────────────────────┘""#,
         ]
@@ -131,7 +131,8 @@ fn a_window_too_small_asks_for_nothing() {
 #[test]
 fn the_longest_text_has_room() {
     let payee = tapvault_proto::wire::Bytes::from_slice(&[b'W'; 32]).unwrap();
-    let longest = Showing { amount: u64::MAX, payee, currency: 977, ..showing(PadPurpose::ConfirmTransfer) };
+    let longest =
+        Showing { amount: u64::MAX, payee, currency: 0x0977, ..showing(PadPurpose::ConfirmTransfer) };
     let screen = drawn(&asking("longest", &longest), SMALLEST);
     for value in ["184467440737095516.15 BAM ", &"W".repeat(32), "v "] {
         assert!(screen.contains(value), "{value}\n{screen}");

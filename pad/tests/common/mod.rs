@@ -128,7 +128,7 @@ pub fn showing(purpose: PadPurpose) -> Showing {
     Showing {
         purpose,
         amount: 1200,
-        currency: 156,
+        currency: 0x0156,
         payee: Bytes::from_slice(b"Bookshop").unwrap(),
         digest: [0x5A; 32],
         life_s: 50,
