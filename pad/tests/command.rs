@@ -28,10 +28,13 @@ struct Running {
 
 impl Running {
     fn start(state: &Path, arguments: &[&str]) -> Self {
+        // Stops by itself, whatever becomes of the test.
+        let patience: &[&str] = if arguments.contains(&"--idle-exit") { &[] } else { &["--idle-exit", "60"] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_tapvault-pad"))
             .args(["--headless", "--json", "--state"])
             .arg(state)
             .args(arguments)
+            .args(patience)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -260,7 +263,7 @@ fn a_socket_of_another_pad_is_left_alone_and_a_dead_one_is_not() {
     let (state, socket) = places("stale");
     let mut pad = Running::start(&state, &["--listen", &socket]);
     let other = Command::new(env!("CARGO_BIN_EXE_tapvault-pad"))
-        .args(["--headless", "--listen", &socket, "--state"])
+        .args(["--headless", "--listen", &socket, "--idle-exit", "5", "--state"])
         .arg(state.join("other"))
         .output()
         .unwrap();
