@@ -4,7 +4,7 @@ use super::{approved, prepared, refused, verify_one};
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Field, Lab, PIN, say},
-    pad,
+    pad::{begin, begin_card_data, pair},
 };
 use tapvault::{Transport, Wallet};
 use tapvault_network::{
@@ -189,8 +189,8 @@ pub fn only_certified_banks_get_card_data<T: Transport>(wallet: &dyn Fn() -> Wal
     refused(wallet.call(&crossed), refusal)?;
     // Nor without a pad, which is looked for last.
     refused(wallet.call(&offer), Error::NoPadSession)?;
-    pad::pair(wallet)?;
-    pad::begin_card_data(wallet, &offer).map(|_| ()).map_err(say)
+    pair(wallet)?;
+    begin_card_data(wallet, &offer).map(|_| ()).map_err(say)
 }
 
 fn typed() -> Outcome<Entered> {
@@ -208,7 +208,7 @@ pub fn card_data_are_entered_once_by_their_session<T: Transport>(
     let (first, second) = (&mut make(), &mut make());
     let (mut lab, card) = prepared(first)?;
     let offer = offer(&mut lab)?;
-    let (mut opened, challenge) = pad::begin_card_data(first, &offer).map_err(say)?;
+    let (mut opened, challenge) = begin_card_data(first, &offer).map_err(say)?;
     let entry = opened.entry;
     ensure(opened.showing.payee.as_slice() == b"Lab Bank A", || format!("{:?}", opened.showing))?;
     let submit = opened.submit(&typed()?)?;
@@ -227,11 +227,11 @@ pub fn card_data_are_entered_once_by_their_session<T: Transport>(
     ensure(sealed.challenge == challenge, || "another challenge".into())?;
     refused(first.call(&FinishCardDataRequest { entry }), Error::NoEntry)?;
     // A PIN goes nowhere in an entry of card data, nor card data into an entry of a PIN, whose try is spent.
-    let (mut opened, _) = pad::begin_card_data(first, &offer).map_err(say)?;
+    let (mut opened, _) = begin_card_data(first, &offer).map_err(say)?;
     refused(first.call(&opened.pin(PIN)?), Error::PadContent)?;
     refused(first.call(&FinishCardDataRequest { entry: opened.entry }), Error::NoEntry)?;
-    let begin = verify_one(&lab, card);
-    let mut opened = pad::begin(first, &begin).map_err(say)?;
+    let verify = verify_one(&lab, card);
+    let mut opened = begin(first, &verify).map_err(say)?;
     refused(first.call(&opened.submit(&typed()?)?), Error::PadContent)?;
     refused(first.call(&FinishRequest { entry: opened.entry }), Error::NoEntry)?;
     let tries = first.pin_state(lab.provider_id()).map_err(say)?.tries_left;
@@ -245,7 +245,7 @@ pub fn card_data_are_entered_once_by_their_session<T: Transport>(
 pub fn a_seal_is_for_one_bank_and_one_binding<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
     let wallet = &mut wallet();
     let mut lab = Lab::new()?;
-    pad::pair(wallet)?;
+    pair(wallet)?;
     let (first, second) = (offer(&mut lab)?, offer(&mut lab)?);
     let sealed = wallet.bind_card(first.clone(), &mut Digits::card(NUMBER, EXPIRY, CVN2)).map_err(say)?;
     let altered: [fn(&mut SealedCardData, [u8; 32]); 5] = [

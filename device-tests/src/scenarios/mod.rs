@@ -3,6 +3,7 @@
 
 pub mod binding;
 mod card;
+mod pad;
 mod payments;
 mod route;
 mod token;
@@ -10,7 +11,7 @@ mod token;
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Lab, PIN, say},
-    pad,
+    pad::begin,
 };
 use binding::{
     a_chip_card_binds_by_its_own_cryptogram, a_seal_is_for_one_bank_and_one_binding,
@@ -21,6 +22,13 @@ use card::{
     a_terminal_authenticates_cards_offline, a_terminal_chooses_among_cards, every_suite_pays,
     sixteen_cards_with_keys_fit_and_pay, the_last_payments_are_remembered,
     the_status_words_are_those_of_the_table,
+};
+use pad::{
+    a_frame_holds_what_was_asked_for, a_frame_of_another_session_costs_the_try,
+    a_pairing_is_the_factorys_and_the_newest, an_altered_answer_brings_no_session,
+    an_altered_frame_costs_the_entry_and_opens_nothing, an_entry_takes_a_session_of_its_own_client,
+    an_exact_verification_pays_exactly, nothing_entered_gives_one_try_back,
+    the_pad_shows_what_an_entry_is_for,
 };
 use payments::{
     a_code_is_limited_by_the_token_service, a_code_may_be_presented_after_a_tap,
@@ -104,6 +112,15 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         an_approval_is_of_one_request_to_the_last_byte,
         a_request_is_held_against_the_tokens_domain,
         the_log_names_the_way,
+        the_pad_shows_what_an_entry_is_for,
+        an_exact_verification_pays_exactly,
+        nothing_entered_gives_one_try_back,
+        an_entry_takes_a_session_of_its_own_client,
+        an_altered_answer_brings_no_session,
+        an_altered_frame_costs_the_entry_and_opens_nothing,
+        a_frame_of_another_session_costs_the_try,
+        a_frame_holds_what_was_asked_for,
+        a_pairing_is_the_factorys_and_the_newest,
         card_data_bind_a_card,
         a_chip_card_binds_by_its_own_cryptogram,
         only_certified_banks_get_card_data,
@@ -242,9 +259,9 @@ fn a_wrong_pin_costs_a_try_and_a_right_one_returns_it<T: Transport>(
     lab.verify(wallet, card, PIN).map_err(say)?;
     ensure(tries(wallet, &lab)? == (PinState::Set, 3), || "the right PIN returns the tries".into())?;
     // Beginning and not submitting costs a try, too.
-    let begin = verify_one(&lab, card);
-    pad::begin(wallet, &begin).map_err(say)?;
-    pad::begin(wallet, &begin).map_err(say)?;
+    let verify = verify_one(&lab, card);
+    begin(wallet, &verify).map_err(say)?;
+    begin(wallet, &verify).map_err(say)?;
     ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "an entry left open costs a try".into())
 }
 
@@ -309,12 +326,12 @@ fn a_first_pin_needs_a_ticket<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> O
 fn an_entry_belongs_to_its_session<T: Transport>(make: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
     let (first, second) = (&mut make(), &mut make());
     let (lab, card) = prepared(first)?;
-    let begin = verify_one(&lab, card);
-    let mut opened = pad::begin(first, &begin).map_err(say)?;
+    let verify = verify_one(&lab, card);
+    let mut opened = begin(first, &verify).map_err(say)?;
     let (entry, submit) = (opened.entry, opened.pin(PIN)?);
     refused(second.call(&submit), Error::NoEntry)?;
     refused(second.call(&PadOfferRequest { suite: PadSuite::P256 }), Error::Busy)?;
-    refused(second.call(&begin), Error::Busy)?;
+    refused(second.call(&verify), Error::Busy)?;
     refused(first.call(&FinishRequest { entry }), Error::NoEntry)?;
     first.call(&submit).map_err(say)?;
     refused(first.call(&submit), Error::NoEntry)?;

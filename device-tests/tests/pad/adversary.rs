@@ -1,0 +1,334 @@
+//! A normal world that does whatever comes to its mind with all that it ever saw, ten thousand times, while a holder types
+//! on the pad whatever is shown there.
+
+use crate::{common::Phone, prepared, refusal};
+use std::collections::HashMap;
+use tapvault::{ClientError, Wallet, sim::Sim};
+use tapvault_device_tests::{
+    lab::{self, Lab},
+    pad::{LabPad, pin},
+    random::Random,
+};
+use tapvault_network::{lab::LabBank, registry::CNY};
+use tapvault_proto::{
+    Error,
+    approval::{Approval, BeginApprovalRequest},
+    id::CardId,
+    pad::{Entered, Frame, PadAnswer, PadMessage, PadOffer, PadOfferRequest, PadPurpose, PadShow, PadSuite},
+    pin::{
+        BeginChangeRequest, BeginVerifyRequest, EntryReply, FinishRequest, SubmitRequest, TRY_LIMIT,
+        VERIFICATION_LIFE_MS, Verdict,
+    },
+    service::Service,
+    wire::{Wire, decode_exact, encode_into},
+};
+
+const STEPS: usize = 10_000;
+/// Long enough that it stands nowhere by chance.
+const PIN: &str = "482915730664";
+const WRONG: &str = "517306642948";
+
+/// What the holder did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Did {
+    Right,
+    Wrong,
+    Nothing,
+}
+
+/// What an entry that was answered may still bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owed {
+    All,
+    One,
+}
+
+struct World {
+    random: Random,
+    phone: Phone,
+    lab: Lab,
+    card: CardId,
+    clients: [Wallet<Sim>; 2],
+    pad: LabPad,
+    // What the adversary saw.
+    seen: Vec<u8>,
+    offers: Vec<PadOffer>,
+    answers: Vec<PadAnswer>,
+    shows: Vec<PadShow>,
+    entries: Vec<u32>,
+    frames: Vec<Frame>,
+    // What is true: whatever the pad sealed, and for which purpose.
+    sealed: HashMap<Vec<u8>, (Did, PadPurpose)>,
+    verifies: Vec<u32>,
+    bound: u8,
+    owed: Option<Owed>,
+    facts: u32,
+    used: u32,
+    counts: HashMap<&'static str, u32>,
+}
+
+fn bytes<W: Wire>(message: &W) -> Vec<u8> {
+    let mut bytes = vec![0; W::MAX];
+    let len = encode_into(message, &mut bytes).unwrap();
+    bytes.truncate(len);
+    bytes
+}
+
+impl World {
+    fn new() -> Self {
+        let (phone, mut lab, card) = prepared();
+        lab.set_pin(&mut phone.wallet(), PIN).unwrap();
+        let clients = [phone.wallet(), phone.wallet()];
+        Self {
+            random: Random::of_environment(),
+            phone,
+            lab,
+            card,
+            clients,
+            pad: LabPad::default(),
+            seen: Vec::new(),
+            offers: Vec::new(),
+            answers: Vec::new(),
+            shows: Vec::new(),
+            entries: Vec::new(),
+            frames: Vec::new(),
+            sealed: HashMap::new(),
+            verifies: Vec::new(),
+            bound: TRY_LIMIT,
+            owed: None,
+            facts: 0,
+            used: 0,
+            counts: HashMap::new(),
+        }
+    }
+
+    fn saw<W: Wire>(&mut self, message: &W) {
+        self.seen.extend(bytes(message));
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// The last one mostly, else any; now and then with one bit changed.
+    fn pick<W: Wire + Copy>(&mut self, from: impl Fn(&Self) -> &Vec<W>) -> Option<W> {
+        let len = from(self).len();
+        let last = len.checked_sub(1)?;
+        let at = if self.random.one_in(6) { self.random.index(len) } else { last };
+        let picked = from(self)[at];
+        if !self.random.one_in(12) {
+            return Some(picked);
+        }
+        let mut other = bytes(&picked);
+        let bit = self.random.index(8 * other.len());
+        other[bit / 8] ^= 1 << (bit % 8);
+        decode_exact(&other).ok()
+    }
+
+    /// The tries in storage: looked at there, since asking may change them.
+    fn tries(&self) -> u8 {
+        let name = (Service::Pin.uuid(), [b"pin.".as_slice(), &LabBank::A.id().0].concat());
+        self.phone.device.borrow().objects[&name].as_ref().unwrap()[1]
+    }
+
+    fn begun(&mut self, reply: Result<EntryReply, ClientError>) {
+        let Ok(reply) = reply else { return };
+        self.count("begun");
+        self.saw(&reply);
+        self.shows.push(reply.show);
+        self.entries.push(reply.entry);
+        // What an answered entry was owed came with this call, or never comes.
+        self.owed = None;
+        self.bound = reply.tries_left;
+    }
+
+    fn begin(&mut self, client: usize) {
+        let (provider, card) = (LabBank::A.id(), self.card);
+        match self.random.index(4) {
+            0 => {
+                let request = BeginApprovalRequest { provider, approval: Approval::code(card) };
+                let reply = self.clients[client].call(&request);
+                self.begun(reply);
+            }
+            1 => {
+                let reply = self.clients[client].call(&BeginChangeRequest { provider });
+                self.begun(reply);
+            }
+            choice => {
+                let exact = choice == 2;
+                let request = BeginVerifyRequest { provider, card, ceiling: 100, currency: CNY, exact };
+                let reply = self.clients[client].call(&request);
+                self.verifies.extend(reply.iter().map(|reply| reply.entry));
+                self.begun(reply);
+            }
+        }
+    }
+
+    fn show(&mut self) {
+        let Some(show) = self.pick(|world| &world.shows) else { return };
+        let genuine = self.shows.contains(&show);
+        let Err(showing) = self.pad.answer(&PadMessage::Show(show)) else { return };
+        assert!(genuine, "the pad shows what the trusted app did not seal");
+        self.count("shown");
+        let did = match self.random.index(4) {
+            0 => Did::Wrong,
+            1 => Did::Nothing,
+            _ => Did::Right,
+        };
+        let digits = if did == Did::Wrong { WRONG } else { PIN };
+        let entered = match (did, showing.purpose) {
+            (Did::Nothing, _) => Entered::Nothing,
+            // The same PIN again: the world goes on as it is.
+            (_, PadPurpose::ChangePin) => Entered::Change(pin(digits).unwrap(), pin(PIN).unwrap()),
+            _ => Entered::Pin(pin(digits).unwrap()),
+        };
+        let PadMessage::Entered(frame) = self.pad.enter(&entered) else { panic!("no frame") };
+        self.saw(&frame);
+        self.sealed.insert(bytes(&frame), (did, showing.purpose));
+        self.frames.push(frame);
+    }
+
+    fn submit(&mut self, client: usize) {
+        let (Some(entry), Some(frame)) =
+            (self.pick(|world| &world.entries), self.pick(|world| &world.frames))
+        else {
+            return;
+        };
+        let answer = self.clients[client].call(&SubmitRequest { entry, frame });
+        match answer {
+            Ok(reply) => {
+                self.saw(&reply);
+                // Authentic, fresh, and of what was done.
+                let (did, _) = self.sealed.remove(&bytes(&frame)).expect("a frame that the pad did not seal");
+                let (verdict, owed) = match did {
+                    Did::Right => (Verdict::Accepted, Some(Owed::All)),
+                    Did::Wrong => (Verdict::Wrong, None),
+                    Did::Nothing => (Verdict::Nothing, Some(Owed::One)),
+                };
+                assert_eq!(reply.verdict, verdict);
+                self.owed = owed;
+                self.count(match did {
+                    Did::Right => "right",
+                    Did::Wrong => "wrong",
+                    Did::Nothing => "nothing",
+                });
+            }
+            Err(error) => {
+                let refusal = error.refusal().unwrap();
+                assert!([Error::NoEntry, Error::FrameInvalid].contains(&refusal), "{refusal:?}");
+                if refusal == Error::FrameInvalid {
+                    self.count("forged");
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, client: usize) {
+        let Some(entry) = self.pick(|world| &world.entries) else { return };
+        let Ok(reply) = self.clients[client].call(&FinishRequest { entry }) else { return };
+        self.saw(&reply);
+        if self.owed == Some(Owed::All) && self.verifies.contains(&entry) {
+            self.facts += 1;
+        }
+        self.count("finished");
+    }
+
+    /// Uses a verification, where there is one.
+    fn tap(&mut self, client: usize) {
+        let card = self.card;
+        let Ok(answer) = lab::tap(&mut self.clients[client], card, true, &lab::gpo_command(100, true)) else {
+            return;
+        };
+        if answer.status() == 0x9000 {
+            self.used += 1;
+            self.count("paid");
+        }
+        assert!(self.used <= self.facts, "a payment that nobody verified");
+    }
+
+    fn step(&mut self) {
+        let client = self.random.index(2);
+        match self.random.index(24) {
+            0..=2 => {
+                let suite = self.random.of(&[PadSuite::P256, PadSuite::P256, PadSuite::Sm2]);
+                if let Ok(offer) = self.clients[client].call(&PadOfferRequest { suite }) {
+                    self.saw(&offer);
+                    self.offers.push(offer);
+                }
+            }
+            3..=5 => {
+                let Some(offer) = self.pick(|world| &world.offers) else { return };
+                if let Ok(PadMessage::Answer(answer)) = self.pad.answer(&PadMessage::Offer(offer)) {
+                    self.saw(&answer);
+                    self.answers.push(answer);
+                }
+            }
+            6..=8 => {
+                let Some(answer) = self.pick(|world| &world.answers) else { return };
+                if self.clients[client].call(&answer).is_ok() {
+                    self.count("up");
+                    assert!(self.answers.contains(&answer), "an answer that the pad did not give");
+                }
+            }
+            9..=11 => self.begin(client),
+            12..=14 => self.show(),
+            15..=17 => self.submit(client),
+            18..=19 => self.finish(client),
+            20 => self.tap(client),
+            21 if self.random.one_in(8) => self.phone.advance(VERIFICATION_LIFE_MS / 3),
+            22 if self.random.one_in(8) => self.clients[client] = self.phone.wallet(),
+            23 if self.random.one_in(40) => {
+                self.phone.restart();
+                self.clients = [self.phone.wallet(), self.phone.wallet()];
+                self.owed = None;
+            }
+            // Asking settles what an entry is owed.
+            _ => {
+                let state = self.clients[client].pin_state(LabBank::A.id()).unwrap();
+                self.saw(&state);
+            }
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_steps_of_a_hostile_normal_world_gain_nothing() {
+    let mut world = World::new();
+    for step in 0..STEPS {
+        let before = world.tries();
+        world.step();
+        let after = world.tries();
+        if after > before {
+            let owed = world.owed.take();
+            match owed {
+                Some(Owed::All) => assert_eq!(after, TRY_LIMIT, "step {step}"),
+                Some(Owed::One) => assert_eq!(after, before + 1, "step {step}"),
+                None => panic!("step {step}: from {before} to {after} tries, and nobody brought one back"),
+            }
+            world.bound = after;
+        }
+        assert!(after <= world.bound, "step {step}: {after} tries, {} were booked", world.bound);
+        if after == 0 {
+            // The bank helps.
+            world.phone.advance(VERIFICATION_LIFE_MS);
+            let mut wallet = world.phone.wallet();
+            world.lab.set_pin(&mut wallet, PIN).unwrap();
+            (world.bound, world.owed) = (TRY_LIMIT, None);
+            world.count("reset");
+        }
+    }
+    for secret in [PIN, WRONG] {
+        for form in [secret.as_bytes().to_vec(), hex::decode(secret).unwrap()] {
+            let found = world.seen.windows(form.len()).any(|window| window == form);
+            assert!(!found, "the adversary saw digits");
+        }
+    }
+    println!("{:?}", world.counts);
+    for what in ["up", "begun", "shown", "right", "wrong", "nothing", "forged", "finished", "paid", "reset"] {
+        let count = world.counts.get(what).copied().unwrap_or(0);
+        assert!(count > 5, "too few of {what}: {count}");
+    }
+    assert!(world.used <= world.facts);
+    let refused = refusal(world.clients[0].call(&FinishRequest { entry: u32::MAX }));
+    assert_eq!(refused, Some(Error::NoEntry));
+}
