@@ -217,6 +217,14 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// Shows what an entry is for, on the pad whose session it took.
+    ///
+    /// # Errors
+    /// [`ClientError::PadRefused`] when the pad does not believe it.
+    pub fn of(pad: LabPad, reply: &EntryReply) -> Result<Self, ClientError> {
+        opened(pad, reply.entry, reply.tries_left, reply.show)
+    }
+
     /// What brings the trusted app what the holder did.
     ///
     /// # Errors
@@ -255,8 +263,8 @@ pub fn begin<T: Transport, R: Request<Reply = EntryReply>>(
 ) -> Result<Opened, ClientError> {
     let mut pad = LabPad::default();
     wallet.open_pad(&mut pad)?;
-    let EntryReply { entry, tries_left, show } = wallet.call(request)?;
-    opened(pad, entry, tries_left, show)
+    let reply = wallet.call(request)?;
+    Opened::of(pad, &reply)
 }
 
 /// As [`begin`], for card data; besides, the challenge.

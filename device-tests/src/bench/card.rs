@@ -1,15 +1,14 @@
-//! What a PIN and a tap cost.
+//! What a tap costs.
 
-use super::{Outcome, Row, row, say, switches, timed};
+use super::{Outcome, Row, pins, row, say, switches, timed};
 use crate::{
-    lab::{Digits, Lab, PIN, gpo_command, switch_on, terminal_data},
+    lab::{Lab, PIN, gpo_command, switch_on, terminal_data},
     oda::WANTS_ODA,
 };
 use tapvault::{
     Transport, Wallet,
     optee::{Login, Optee},
     transport::call,
-    wallet::Purpose,
 };
 use tapvault_network::{kind::CardKind, oda::OdaKind};
 use tapvault_proto::{
@@ -27,12 +26,7 @@ pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
     let card = lab.provision(&mut wallet)?;
     lab.set_pin(&mut wallet, PIN)?;
 
-    let purpose = Purpose { card, ceiling: 100_000, currency: 0x0156 };
-    let provider = lab.provider_id();
-    rows.push(row("pin_verify", 20, || {
-        let (cost, done) = timed(|| wallet.verify_pin(provider, purpose, &mut Digits::of(&[PIN])));
-        done.map(|()| cost).map_err(say)
-    })?);
+    pins::rows(rows, &lab, &mut wallet, card)?;
 
     let mut channel = Optee::connect(Login::User).and_then(|tee| tee.connect(Service::Card)).map_err(say)?;
     let prepare = TapPrepareRequest { card, verified: false };

@@ -6,6 +6,7 @@
 mod card;
 mod interference;
 mod payments;
+mod pins;
 mod ram;
 mod trace;
 mod trustlets;

@@ -52,7 +52,10 @@ use tapvault_proto::{
   tapvault card add package.json
   tapvault pin challenge --json > pin-challenge.json
   tapvault-bank ticket --purpose enrol --challenge pin-challenge.json > ticket.json
-  tapvault pin set ticket.json
+  tapvault pad keys --pad pad.sock --json > pad-keys.json
+  tapvault-bank pair-pad pad-keys.json > pairing.json
+  tapvault pad pair --pad pad.sock pairing.json
+  tapvault pin set --pad pad.sock ticket.json
   tapvault-terminal pay --listen 127.0.0.1:35963 --state bank.json --amount 12.00
 Exit status: 0 done, 1 refused or not readable, 2 wrong usage."
 )]

@@ -32,7 +32,7 @@ use tapvault_proto::{
     version,
     after_help = "Example, an order in an online shop:
   tapvault-merchant request --order 2026-11-26/1 --amount 12.00 > request.json
-  echo 135790 | tapvault --json pay in-app CARD request.json > payment.json
+  tapvault --json pay in-app --pad pad.sock CARD request.json > payment.json
   tapvault-merchant settle --request request.json --payment payment.json --state bank.json
 Exit status: 0 paid or done, 1 declined, 2 wrong usage, 3 not readable or not the merchant's."
 )]
