@@ -279,7 +279,8 @@ pub fn an_altered_frame_costs_the_entry_and_opens_nothing<T: Transport>(
         refused(wallet.call(&FinishRequest { entry: opened.entry }), Error::NoEntry)?;
         refused(wallet.prepare_tap(card, true).map(|_| ()), Error::NoVerification)?;
         lab.verify(wallet, card, PIN).map_err(say)?;
-        drop(wallet.prepare_tap(card, true).map_err(say)?);
+        let paid = status(wallet, card, true, &lab::gpo_command(1, true))?;
+        ensure(paid == 0x9000, || format!("{paid:04X}"))?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A normal world that does whatever comes to its mind with all that it ever saw, ten thousand times, while a holder types
-//! on the pad whatever is shown there.
+//! A normal world that mostly does the next step of an entry, and else whatever comes to its mind with all that it ever saw,
+//! ten thousand times, while a holder types on the pad whatever is shown there.
 
 use crate::{common::Phone, prepared, refusal};
 use std::collections::HashMap;
@@ -60,11 +60,15 @@ struct World {
     // What is true: whatever the pad sealed, and for which purpose.
     sealed: HashMap<Vec<u8>, (Did, PadPurpose)>,
     verifies: Vec<u32>,
+    before: u8,
     bound: u8,
     owed: Option<Owed>,
     facts: u32,
     used: u32,
     counts: HashMap<&'static str, u32>,
+    // Where an entry stands that is done step by step, and whose it is.
+    next: usize,
+    leader: usize,
 }
 
 fn bytes<W: Wire>(message: &W) -> Vec<u8> {
@@ -94,11 +98,14 @@ impl World {
             frames: Vec::new(),
             sealed: HashMap::new(),
             verifies: Vec::new(),
+            before: TRY_LIMIT,
             bound: TRY_LIMIT,
             owed: None,
             facts: 0,
             used: 0,
             counts: HashMap::new(),
+            next: 0,
+            leader: 0,
         }
     }
 
@@ -137,9 +144,14 @@ impl World {
         self.saw(&reply);
         self.shows.push(reply.show);
         self.entries.push(reply.entry);
-        // What an answered entry was owed came with this call, or never comes.
-        self.owed = None;
-        self.bound = reply.tries_left;
+        // What an answered entry was owed came with this call, before the try was taken.
+        let had = match self.owed.take() {
+            Some(Owed::All) => TRY_LIMIT,
+            Some(Owed::One) => self.before + 1,
+            None => self.before,
+        };
+        assert_eq!(reply.tries_left, had - 1);
+        (self.before, self.bound) = (had, had - 1);
     }
 
     fn begin(&mut self, client: usize) {
@@ -247,8 +259,19 @@ impl World {
     }
 
     fn step(&mut self) {
-        let client = self.random.index(2);
-        match self.random.index(24) {
+        // The first of each kind below, in their order.
+        const ORDER: [usize; 8] = [0, 3, 6, 9, 12, 15, 18, 20];
+        let mut client = self.random.index(2);
+        let mut choice = self.random.index(24);
+        if !self.random.one_in(4) {
+            choice = ORDER[self.next];
+            if self.next == 0 {
+                self.leader = client;
+            }
+            client = self.leader;
+            self.next = (self.next + 1) % ORDER.len();
+        }
+        match choice {
             0..=2 => {
                 let suite = self.random.of(&[PadSuite::P256, PadSuite::P256, PadSuite::Sm2]);
                 if let Ok(offer) = self.clients[client].call(&PadOfferRequest { suite }) {
@@ -295,12 +318,11 @@ impl World {
 fn ten_thousand_steps_of_a_hostile_normal_world_gain_nothing() {
     let mut world = World::new();
     for step in 0..STEPS {
-        let before = world.tries();
+        world.before = world.tries();
         world.step();
-        let after = world.tries();
+        let (before, after) = (world.before, world.tries());
         if after > before {
-            let owed = world.owed.take();
-            match owed {
+            match world.owed.take() {
                 Some(Owed::All) => assert_eq!(after, TRY_LIMIT, "step {step}"),
                 Some(Owed::One) => assert_eq!(after, before + 1, "step {step}"),
                 None => panic!("step {step}: from {before} to {after} tries, and nobody brought one back"),
