@@ -153,15 +153,28 @@ impl Card {
     /// Stores counter, life and log, and with them the limited-use keys that are left; a card of an older format
     /// becomes one of the newest.
     fn save<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16, life: Life) -> Result<(), Error> {
+        if !self.newest || self.profile.limited_use().is_some() {
+            return self.save_whole(tee, index, reserved, life);
+        }
         let mut object = tee.open(&name(index))?;
+        let used = Use { reserved, life, contact: self.contact.as_ref(), log: &self.log }.to_bytes()?;
+        tee.write(&mut object, USE_AT, used.as_slice())?;
+        (self.reserved, self.life, self.unsaved) = (reserved, life, false);
+        Ok(())
+    }
+
+    /// As [`Self::save`], with all the rest of the card.
+    fn save_whole<T: Tee>(
+        &mut self,
+        tee: &mut T,
+        index: usize,
+        reserved: u16,
+        life: Life,
+    ) -> Result<(), Error> {
+        // An object that is gone does not come back.
+        drop(tee.open(&name(index))?);
         let before = core::mem::replace(&mut self.life, life);
-        let saved = if self.newest && self.profile.limited_use().is_none() {
-            let used = Use { reserved, life, contact: self.contact.as_ref(), log: &self.log }.to_bytes();
-            used.and_then(|used| Ok(tee.write(&mut object, USE_AT, used.as_slice())?))
-        } else {
-            drop(object);
-            self.create(tee, index, reserved)
-        };
+        let saved = self.create(tee, index, reserved);
         match saved {
             Ok(()) => (self.reserved, self.unsaved) = (reserved, false),
             Err(_) => self.life = before,
@@ -371,28 +384,6 @@ impl Store {
             Place::Empty | Place::Damaged => None,
         });
         held.find(|(_, card)| card.id == id).ok_or(Error::UnknownCard)
-    }
-
-    /// Has a test profile remember something: stored when this returns, and not at all when it fails.
-    ///
-    /// # Errors
-    /// [`Error::UnknownCard`]; [`Error::TokenDomain`] for a phone's card; storage's.
-    pub fn remember<T: Tee>(
-        &mut self,
-        tee: &mut T,
-        id: CardId,
-        change: impl FnOnce(&mut ContactState),
-    ) -> Result<(), Error> {
-        let (index, card) = self.held_mut(id)?;
-        let before = card.contact.clone().ok_or(Error::TokenDomain)?;
-        if let Some(contact) = &mut card.contact {
-            change(contact);
-        }
-        let saved = card.save(tee, index, card.reserved, card.life);
-        if saved.is_err() {
-            card.contact = Some(before);
-        }
-        saved
     }
 
     /// Adds a batch of limited-use keys to a card: all of it or nothing.
