@@ -30,7 +30,8 @@ use payments::{
 };
 use route::{
     a_card_in_the_element_pays_by_leave_of_the_tee, a_relay_to_the_element_gains_nothing,
-    the_element_authenticates_offline_too, the_holder_chooses_the_first_card,
+    the_element_authenticates_offline_too, the_element_gets_limited_use_keys_one_by_one,
+    the_holder_chooses_the_first_card,
 };
 use tapvault::{ClientError, Transport, Wallet, wallet::Purpose};
 use tapvault_network::{
@@ -110,6 +111,7 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_card_in_the_element_pays_by_leave_of_the_tee,
         a_relay_to_the_element_gains_nothing,
         the_element_authenticates_offline_too,
+        the_element_gets_limited_use_keys_one_by_one,
         the_holder_chooses_the_first_card,
     ]
 }

@@ -15,7 +15,7 @@ use tapvault_proto::{
         application::{CardApplication, StaticAnswers},
     },
     id::CardId,
-    profile::{CardProfile, Product},
+    profile::{CardProfile, Key128, Product},
 };
 use zeroize::Zeroizing;
 
@@ -31,8 +31,8 @@ type Answer = Result<(Vec<u8>, u16), u16>;
 struct Installed {
     applet: Applet,
     answers: StaticAnswers,
-    /// Good for one cryptogram, and while the element has power.
-    leave: Option<Leave>,
+    /// Good for one cryptogram, and while the element has power; with its key where the card has limited-use keys.
+    leave: Option<(Leave, Option<Key128>)>,
 }
 
 /// What comes in for an application, block by block.
@@ -102,7 +102,7 @@ impl Cards {
         }
         match dgi::decode(&incoming.groupings).map_err(|_| status::WRONG_DATA)? {
             Personalisation::Card(card, profile) => self.put(incoming.product, card, profile),
-            Personalisation::Leave(leave) => self.allow(incoming.product, leave),
+            Personalisation::Leave(leave, key) => self.allow(incoming.product, leave, key),
         }
     }
 
@@ -125,7 +125,7 @@ impl Cards {
     }
 
     /// Takes leave for one cryptogram, in place of an earlier one. The counter is used up with that.
-    fn allow(&mut self, product: Product, leave: Leave) -> Answer {
+    fn allow(&mut self, product: Product, leave: Leave, key: Option<Key128>) -> Answer {
         let held = self.installed.iter_mut().find(|installed| {
             let applet = &installed.applet;
             (applet.product(), applet.card(), applet.key_version())
@@ -133,12 +133,15 @@ impl Cards {
         });
         // A warning, because only that is under a MAC.
         let Some(held) = held else { return Ok((Vec::new(), status::NO_DATA)) };
+        if held.applet.wants_key() != key.is_some() {
+            return Err(status::WRONG_DATA);
+        }
         let last = self.counters.entry((leave.card, leave.key_version)).or_default();
         if leave.counter <= *last {
             return Err(status::CONDITIONS);
         }
         *last = leave.counter;
-        held.leave = Some(leave);
+        held.leave = Some((leave, key));
         Ok((Vec::new(), status::OK))
     }
 }

@@ -16,7 +16,7 @@ use tapvault_proto::{
     card::{ATC_RANGE, LogEntry, MAX_CARDS},
     id::{CardId, ProviderId},
     limited::{KeyBatch, KeysLeft},
-    profile::CardProfile,
+    profile::{CardProfile, Key128},
     token::Channel,
     wire::{Bytes, Wire},
 };
@@ -41,7 +41,7 @@ pub struct Card {
     pub log: Payments,
     /// Its limited-use keys, if it has such.
     held: Held,
-    /// Whether storage has not all of them.
+    /// Whether storage has not all payments, or a key that is used.
     unsaved: bool,
     /// Whether its object is of the newest format.
     newest: bool,
@@ -68,9 +68,16 @@ impl Card {
         Self { id, provider, profile, reserved, used, life, contact, log, held, unsaved, newest }
     }
 
-    /// Gives a card of a secure element this counter, and no other.
-    pub fn allot(&mut self, counter: u16) {
+    /// Gives a card of a secure element this counter, and no other, with its key where the card has limited-use keys.
+    pub fn allot(&mut self, counter: u16, key: Option<Key128>) {
         (self.used, self.reserved) = (counter.saturating_sub(1), counter);
+        self.held = key.map(|key| Held::one(counter, key)).unwrap_or_default();
+    }
+
+    /// Takes back what was allotted, used or not.
+    pub fn recall(&mut self) {
+        self.used = self.reserved;
+        self.held = Held::default();
     }
 
     /// Counters that are reserved and not used, and have a key.
@@ -101,7 +108,8 @@ impl Card {
         let place = limited::place(rules, channel)?;
         self.held.expire(time.ok_or(Error::NoTime)?);
         let (atc, key) = self.held.take(place, self.reserved)?;
-        self.used = atc;
+        // Storage is to forget the key, wherever it went.
+        (self.used, self.unsaved) = (atc, true);
         Ok(TransactionKey { atc, key })
     }
 
