@@ -3,13 +3,13 @@
 mod common;
 
 use common::{Phone, WALLET};
-use tapvault::{ClientError, Wallet, sim::Sim};
+use tapvault::{ClientError, Wallet, sim::Sim, trustlet::Element};
 use tapvault_device_tests::{
     cases,
     lab::{self, Carrier, Field, Lab, PIN},
 };
 use tapvault_network::{
-    element::{ElementKeys, SoftElement},
+    element::{ElementFile, ElementKeys, SoftElement},
     kind::CardKind,
     terminal::pay,
 };
@@ -373,4 +373,47 @@ fn no_limited_use_key_reaches_the_element_twice_whatever_is_put_back() {
         assert_eq!(pays(&mut lab, &mut wallet, card, element), Err(Some(Error::ChannelBroken)));
     }
     assert_eq!(pays(&mut lab, &mut wallet, card, element), Ok(last + 1));
+}
+
+/// The element's file, and the client that carries its frames.
+struct Filed<'a>(&'a mut ElementFile);
+
+impl Element for Filed<'_> {
+    fn transmit(&mut self, frame: &[u8]) -> std::io::Result<Vec<u8>> {
+        self.0.transmit(frame)
+    }
+}
+
+/// As commands do it that come one after the other, each with the element as its file says.
+#[test]
+fn a_card_in_an_elements_file_is_there_for_the_next_command() {
+    let (phone, mut lab, card) = prepared();
+    let mut wallet = phone.wallet();
+    lab.give_element_keys(&mut wallet).unwrap();
+    let path = std::env::temp_dir().join(format!("tapvault-route-{}.json", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let open = || ElementFile::open(&path).unwrap();
+    assert_eq!(open().cards(), []);
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    wallet.put_in_element(card, &mut Filed(&mut open())).unwrap();
+    route(&lab, &mut wallet, card);
+    lab::switch_on(&mut wallet, card).unwrap();
+    let mut last = 0;
+    for _ in 0..3 {
+        let mut element = open();
+        wallet.allow_element_tap(card, false, &mut Filed(&mut element)).unwrap();
+        let request = pay(&mut element.contactless(), &lab::payment(100, false)).unwrap().request;
+        assert!(lab.issuer.authorise(&request).is_approved());
+        last = u16::from_be_bytes(request.atc);
+        // Leave ends with the command.
+        wallet.allow_element_tap(card, false, &mut Filed(&mut element)).unwrap();
+        drop(element);
+        assert!(pay(&mut open().contactless(), &lab::payment(100, false)).is_err());
+    }
+    let [shown] = &open().cards()[..] else { panic!("one card") };
+    assert_eq!((shown.card, shown.last_counter, shown.key_version), (card, last + 1, 1));
+    // Without the file there is no card.
+    std::fs::remove_file(&path).unwrap();
+    let lost = wallet.allow_element_tap(card, false, &mut Filed(&mut open()));
+    assert_eq!(refusal(lost), Some(Error::NotInElement));
 }

@@ -8,6 +8,7 @@ use crate::frame::CardLink;
 use std::{collections::BTreeMap, fmt, io};
 use tapvault_card::applet::Applet;
 use tapvault_proto::{
+    Error,
     dgi::{self, MAX_CARD, Personalisation},
     element::Leave,
     emv::{
@@ -35,6 +36,29 @@ struct Installed {
     leave: Option<(Leave, Option<Key128>)>,
 }
 
+/// A card in the element, without anything secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElementCard {
+    /// The card.
+    pub card: CardId,
+    /// What kind it is.
+    pub product: Product,
+    /// Tag 50, ASCII.
+    pub label: String,
+    /// Version of its keys.
+    pub key_version: u8,
+    /// The last counter under these keys that leave was given for; 0 for none.
+    pub last_counter: u16,
+    /// Whether its keys are limited-use keys, which come one by one.
+    pub limited_use: bool,
+}
+
+/// What is kept without power: the cards as their groupings, and the last counter of each version of a card's keys.
+pub(super) struct Kept {
+    pub(super) cards: Vec<Zeroizing<Vec<u8>>>,
+    pub(super) counters: BTreeMap<(CardId, u8), u16>,
+}
+
 /// What comes in for an application, block by block.
 struct Incoming {
     product: Product,
@@ -52,6 +76,59 @@ pub(super) struct Cards {
 }
 
 impl Cards {
+    /// The cards, in order of priority.
+    pub(super) fn list(&self) -> Vec<ElementCard> {
+        let card = |installed: &Installed| {
+            let applet = &installed.applet;
+            let (card, key_version) = (applet.card(), applet.key_version());
+            ElementCard {
+                card,
+                product: applet.product(),
+                label: String::from_utf8_lossy(applet.label()).into_owned(),
+                key_version,
+                last_counter: self.counters.get(&(card, key_version)).copied().unwrap_or_default(),
+                limited_use: applet.wants_key(),
+            }
+        };
+        self.installed.iter().map(card).collect()
+    }
+
+    /// What has to be kept without power.
+    ///
+    /// # Errors
+    /// [`Error::ShortBuffer`] never: there is room for any card.
+    pub(super) fn kept(&self) -> Result<Kept, Error> {
+        let groupings = |installed: &Installed| {
+            let mut bytes = Zeroizing::new(vec![0; MAX_CARD]);
+            let len = installed.applet.groupings(&mut bytes)?;
+            bytes.truncate(len);
+            Ok(bytes)
+        };
+        let cards = self.installed.iter().map(groupings).collect::<Result<_, Error>>()?;
+        Ok(Kept { cards, counters: self.counters.clone() })
+    }
+
+    /// The cards that were kept.
+    ///
+    /// # Errors
+    /// [`Error::BadParameters`] and [`Error::ProfileInvalid`] for what is no card; [`Error::StateCorrupt`] for two cards of
+    /// a kind, and for a card without a counter.
+    pub(super) fn restored(kept: Kept) -> Result<Self, Error> {
+        let mut cards = Self { counters: kept.counters, ..Self::default() };
+        for groupings in kept.cards {
+            let Personalisation::Card(card, profile) = dgi::decode(&groupings)? else {
+                return Err(Error::BadParameters);
+            };
+            let (product, known) =
+                (profile.product, cards.counters.contains_key(&(card, profile.key_version)));
+            if !known || cards.installed.iter().any(|installed| installed.applet.product() == product) {
+                return Err(Error::StateCorrupt);
+            }
+            cards.put(product, card, profile).map_err(|_| Error::StateCorrupt)?;
+        }
+        Ok(cards)
+    }
+
     /// Power was off: what is not stored is gone.
     pub(super) fn power_on(&mut self) {
         self.incoming = None;

@@ -95,7 +95,7 @@ fn a_class_that_names_no_secure_messaging_has_none() {
 const CARD: CardId = CardId([0xC1; 16]);
 
 /// A debit card with this version of its keys, and its groupings.
-fn card(key_version: u8) -> (CardProfile, Vec<u8>) {
+pub(super) fn card(key_version: u8) -> (CardProfile, Vec<u8>) {
     card_with(key_version, TokenRules::default())
 }
 
@@ -117,7 +117,7 @@ fn card_with(key_version: u8, rules: TokenRules) -> (CardProfile, Vec<u8>) {
     (profile, bytes[..len].to_vec())
 }
 
-fn leave(key_version: u8, counter: u16) -> Vec<u8> {
+pub(super) fn leave(key_version: u8, counter: u16) -> Vec<u8> {
     leave_with(key_version, counter, None)
 }
 
@@ -148,7 +148,7 @@ fn store(cards: &mut Cards, groupings: &[u8]) -> u16 {
     last
 }
 
-fn put(cards: &mut Cards, groupings: &[u8]) -> u16 {
+pub(super) fn put(cards: &mut Cards, groupings: &[u8]) -> u16 {
     assert_eq!(install(cards, Product::Debit), status::OK);
     store(cards, groupings)
 }

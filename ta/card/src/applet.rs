@@ -11,7 +11,7 @@ use crate::{
     transaction::{self, Armed},
 };
 use tapvault_proto::{
-    Error,
+    Error, dgi,
     element::Leave,
     emv::{
         apdu::{Command, StatusWord},
@@ -51,6 +51,12 @@ impl Applet {
         self.0.profile.product
     }
 
+    /// Its label, tag 50, ASCII.
+    #[must_use]
+    pub fn label(&self) -> &[u8] {
+        &self.0.profile.label
+    }
+
     /// The answers that are the same at every tap.
     ///
     /// # Errors
@@ -58,6 +64,14 @@ impl Applet {
     pub fn static_answers(&self) -> Result<StaticAnswers, Error> {
         let profile = &self.0.profile;
         static_answers(profile, profile.product.aid().into_iter().collect(), profile.priority)
+    }
+
+    /// The card as data groupings, as it came: what the element stores. Up to [`dgi::MAX_CARD`] bytes, keys among them.
+    ///
+    /// # Errors
+    /// [`Error::ShortBuffer`].
+    pub fn groupings(&self, out: &mut [u8]) -> Result<usize, Error> {
+        dgi::encode_card(self.0.id, &self.0.profile, out)
     }
 
     /// Whether a key comes with each leave: the card has limited-use keys, and none of them lies here.
