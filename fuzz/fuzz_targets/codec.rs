@@ -6,7 +6,7 @@ use tapvault_proto::{
     Error, approval, binding, card, device,
     document::{self, PackageHeader, SealedPackage},
     emv::{apdu::Command, qr::Code},
-    id, limited,
+    id, limited, offline,
     online::{self, PaymentRequest},
     pin, profile, service, supervisor,
     trustlet::{self, Forwarded, clock, element, keys, log, network, random, store},
@@ -82,6 +82,7 @@ messages! {
     trustlet::{Owner},
     device::{DeviceCertificate, DeviceKeyRequest, DeviceKeyReply, CertifyReply},
     document::{KeyBlock},
+    offline::{Offline, OfflineCommand, OfflineState, OfflineStateRequest},
     limited::{KeyBatch, LimitedUse, LimitedUseKey, ReplenishRequest, KeysLeftRequest, KeysLeft},
 }
 

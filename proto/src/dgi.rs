@@ -107,9 +107,10 @@ pub enum Personalisation {
 /// leave for its payment.
 ///
 /// # Errors
-/// [`Error::NotForElement`] for a card that has no key for taps; [`Error::ShortBuffer`] for less than [`MAX_CARD`] bytes.
+/// [`Error::NotForElement`] unless [`CardProfile::fits_element`]; [`Error::ShortBuffer`] for less than [`MAX_CARD`]
+/// bytes.
 pub fn encode_card(card: CardId, profile: &CardProfile, out: &mut [u8]) -> Result<usize, Error> {
-    if !profile.allows(Channel::Nfc) {
+    if !profile.fits_element() {
         return Err(Error::NotForElement);
     }
     let out = &mut Writer::new(out);
@@ -245,6 +246,7 @@ fn profile(application: Application, keys: CardKeys, oda: Option<Oda>) -> (CardI
             domain: Domain { amount: application.amount, ..Domain::unlimited() },
         },
         oda,
+        offline: None,
         contact: None,
         last_four: [b'0'; 4],
         art: Bytes::new(),

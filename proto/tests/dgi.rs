@@ -59,6 +59,7 @@ fn profile(channel: Channel, oda: Option<Oda>) -> CardProfile {
             domain: Domain { amount: 9_000, ..Domain::unlimited() },
         },
         oda,
+        offline: None,
         contact: None,
         last_four: *b"0000",
         art: Bytes::new(),

@@ -67,6 +67,7 @@ fn profile(oda: Option<Oda>) -> CardProfile {
             domain: Domain::unlimited(),
         },
         oda,
+        offline: None,
         contact: None,
         last_four: *b"4321",
         art: bytes(b"lab-blue"),

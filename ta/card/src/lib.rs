@@ -24,6 +24,7 @@ mod keys;
 mod life;
 mod nfc;
 mod oda;
+mod offline;
 mod online;
 mod prepared;
 mod present;
@@ -72,6 +73,7 @@ use tapvault_proto::{
     emv::application::StaticAnswers,
     id::{Caller, CardId, ProviderId},
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
+    offline::{OfflineCommand, OfflineState, OfflineStateRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
     route::{ChooseAppRequest, ChooseCardRequest, RouteRequest, RoutesReply, RoutesRequest},
     service::Service,
@@ -170,6 +172,7 @@ impl<T: Tee> CardService for Call<'_, T> {
     fn install(&mut self, request: InstallRequest) -> Result<InstallReply, Error> {
         let challenge = self.app.challenge.as_ref().ok_or(Error::NoChallenge)?;
         let (header, profile) = provision::open(challenge, &request.package)?;
+        offline::check_platform(self.tee, &profile)?;
         let card = header.card;
         self.app.store(self.tee)?.put(self.tee, card, header.provider, profile)?;
         self.app.challenge = None;
@@ -270,6 +273,14 @@ impl<T: Tee> CardService for Call<'_, T> {
         let now = self.tee.now();
         let card = Store::loaded(&mut self.app.store, self.tee)?.card_mut(request.card)?;
         card.keys_left(self.app.clock.now(card.provider, now))
+    }
+
+    fn offline_state(&mut self, request: OfflineStateRequest) -> Result<OfflineState, Error> {
+        self.offline_left(request.card)
+    }
+
+    fn offline_command(&mut self, command: OfflineCommand) -> Result<OfflineState, Error> {
+        self.obey_offline(&command)
     }
 
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {

@@ -81,7 +81,7 @@ impl<T: Tee> Call<'_, T> {
         let ElementBeginRequest { card, purpose } = request;
         let held = self.store()?.card(card)?;
         let (provider, product) = (held.provider, held.profile.product);
-        if !held.profile.allows(Channel::Nfc) {
+        if !held.profile.fits_element() {
             return Err(Error::NotForElement);
         }
         let caller = self.caller()?;

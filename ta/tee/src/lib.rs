@@ -51,6 +51,16 @@ impl Millis {
     }
 }
 
+/// Levels of protection from a rollback (TEE Internal Core API, properties of the implementation).
+pub mod rollback {
+    /// None; also what stands for a platform that does not say.
+    pub const NONE: u32 = 0;
+    /// By the normal world, which is the adversary. Stock OP-TEE without RPMB says so.
+    pub const BY_REE: u32 = 100;
+    /// By hardware that the TEE controls and the normal world's software cannot reach, such as RPMB.
+    pub const BY_HARDWARE: u32 = 1000;
+}
+
 /// Why storage did not do as asked. After any of these the object is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageError {
@@ -149,6 +159,11 @@ pub trait Tee {
     /// Runs `act`; what it allocates comes out of `memory` and is no more than that. Whatever it keeps
     /// allocated has to be dropped before `memory` is.
     fn within<R>(memory: &mut Self::Memory, act: impl FnOnce() -> R) -> R;
+
+    /// How well the platform says that it protects persistent objects from being put back to an older state, by the TEE
+    /// Internal Core API's property `gpd.tee.trustedStorage.antiRollback.protectionLevel`: [`rollback::NONE`],
+    /// [`rollback::BY_REE`], [`rollback::BY_HARDWARE`].
+    fn anti_rollback(&mut self) -> u32;
 
     /// The provider that this trusted app's image was stamped for; `None` for any app but a TVM.
     fn stamp(&self) -> Option<Signer>;

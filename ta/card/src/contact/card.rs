@@ -275,6 +275,7 @@ impl<T: Tee> ContactCard for Inserted<'_, T> {
             ctq: [0; 2],
             // The nearest there is: a test profile pays no way that a phone does.
             channel: Channel::Nfc,
+            offline: false,
         });
         Ok(response)
     }
