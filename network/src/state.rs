@@ -5,6 +5,7 @@ use crate::{
     binding::Bindings,
     kind::{CardKind, read_all, write_all},
     lab::LabBank,
+    offline::OfflineRecord,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -72,6 +73,9 @@ pub struct CardRecord {
     /// What was given out of its limited-use keys; `None` for a card that derives its session keys itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limited_use: Option<Given>,
+    /// What it may pay offline and did; `None` for a card that always asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<OfflineRecord>,
 }
 
 /// What was given out of a card's limited-use keys.
@@ -310,6 +314,7 @@ mod tests {
             highest_tap: None,
             code_limit: None,
             limited_use: None,
+            offline: None,
             commands: 0,
             status: CardStatus::Active,
             kind: CardKind::default(),

@@ -247,7 +247,7 @@ impl Kind {
         let Self { valid_until, payments, max_amount: amount, .. } = *self;
         let channels = if self.channel.is_empty() { Channel::ALL.to_vec() } else { self.channel.clone() };
         let domain = Domain { valid_until, payments, amount, ..Domain::unlimited() };
-        TokenRules { channels, domain, active: !self.inactive, limited_use: self.limited_use }
+        TokenRules { channels, domain, active: !self.inactive, limited_use: self.limited_use, offline: None }
     }
 
     fn over(&self, known: CardKind) -> CardKind {

@@ -501,10 +501,24 @@ impl Store {
 
 fn held(stored: Stored) -> Wiped<Card> {
     let newest = stored.is_newest();
-    let Stored { reserved, life, card: id, provider, profile, purse, contact, log: Log(log), held, .. } = stored;
+    let Stored { reserved, life, card: id, provider, profile, purse, contact, log: Log(log), held, .. } =
+        stored;
     let (purse, contact) = (purse.0.map(Purse::restarted), contact.0);
     let (used, held, unsaved) = (reserved, Held::stored(held, reserved), false);
-    Wiped::new(Card { id, provider, profile, reserved, used, life, contact, purse, log, held, unsaved, newest })
+    Wiped::new(Card {
+        id,
+        provider,
+        profile,
+        reserved,
+        used,
+        life,
+        contact,
+        purse,
+        log,
+        held,
+        unsaved,
+        newest,
+    })
 }
 
 fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {

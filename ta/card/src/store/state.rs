@@ -55,8 +55,7 @@ impl Wire for Log {
 }
 
 /// Their length.
-pub const USE_LEN: usize =
-    <u16 as Wire>::MAX + Life::MAX + StoredPurse::MAX + StoredContact::MAX + Log::MAX;
+pub const USE_LEN: usize = <u16 as Wire>::MAX + Life::MAX + StoredPurse::MAX + StoredContact::MAX + Log::MAX;
 
 tapvault_proto::message! {
     /// Where a card's token is in its life.
@@ -227,8 +226,13 @@ mod tests {
             let whole = (stored.card, stored.provider, &stored.profile);
             let purse = stored.purse.0.as_ref();
             assert_eq!(purse.is_some(), format == 4, "the first that may pay offline");
-            let used =
-                Use { reserved: stored.reserved, life: stored.life, purse, contact: None, log: &stored.log.0 };
+            let used = Use {
+                reserved: stored.reserved,
+                life: stored.life,
+                purse,
+                contact: None,
+                log: &stored.log.0,
+            };
             let len = encode(&mut bytes, used, whole, &Held::default()).unwrap();
             let at = USE_AT as usize;
             assert_eq!(bytes[at..at + USE_LEN], *used.to_bytes().unwrap());
