@@ -29,6 +29,8 @@ pub const QUOTA: usize = 4;
 const CONFORMANCE: [u8; 16] = *b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\xc0";
 /// Claims of the conformance suite; the host adapter's test names the same number.
 const CLAIMS: u8 = 17;
+/// Level of protection from a rollback: by the normal world (TEE Internal Core API, properties of the implementation).
+const BY_REE: u32 = 100;
 
 /// The OP-TEE adapter keeps the claims the host adapter keeps.
 pub fn conformance() -> Outcome<()> {
