@@ -1,9 +1,10 @@
 //! In the guest, as root: a client is given a canary card, pays with it, and then its memory, tee-supplicant's and the
-//! files under secure storage are looked through. Root plays the bank, so that no key was ever in the client.
+//! files under secure storage are looked through, for the card's keys and for those of the seal that it came in. Root plays
+//! the bank, so that no key was ever in the client.
 //!
 //! The PIN is typed into the client (the insecure pad), so it is looked for in the other two.
 
-use super::{CANARY_PIN, Canaries, package};
+use super::{CANARY_PIN, Canaries, package, seal::known_seal};
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Lab, say},
@@ -103,7 +104,11 @@ fn with_the_client(told: &mut impl Write, said: &mut Lines<BufReader<ChildStdout
     let [challenge, ticket] = challenges.as_slice() else { return Err("no challenges".into()) };
     let fixed = |_| "a challenge's length";
     let challenge = decode_exact(challenge).map_err(|error| format!("{error:?}"))?;
-    let (package, profile) = package(&mut lab, CARD, &challenge)?;
+    let (_, profile) = package(&mut lab, CARD, &challenge)?;
+    let mut keys = Canaries::default();
+    keys.add_profile(&profile);
+    let (package, secrets) = known_seal(&lab, CARD, &challenge, profile)?;
+    secrets.iter().for_each(|(name, secret)| keys.add(name, secret));
     let ticket = lab.provider.ticket(TicketPurpose::Reset, ticket.as_slice().try_into().map_err(fixed)?);
     let mut bytes = vec![0; EnrolmentTicket::MAX];
     let len = encode_into(&ticket, &mut bytes).map_err(|error| format!("{error:?}"))?;
@@ -112,17 +117,15 @@ fn with_the_client(told: &mut impl Write, said: &mut Lines<BufReader<ChildStdout
     let client = line(said)?;
     let client: u32 = client.parse().map_err(|_| client.clone())?;
 
-    let mut keys = Canaries::default();
-    keys.add_profile(&profile);
-    let mut all = Canaries::default();
-    all.add_profile(&profile);
-    all.add_pin(CANARY_PIN);
     // Root's own memory has them all, so the search finds what is there.
     let own = memory(&keys, std::process::id())?;
     ensure(own.found.is_some(), || "the search found nothing where the keys are".into())?;
+    let of_client = memory(&keys, client)?;
+    let mut all = keys;
+    all.add_pin(CANARY_PIN);
     let supplicant = process("tee-supplicant")?;
     for (name, looked) in [
-        ("the client's memory", memory(&keys, client)?),
+        ("the client's memory", of_client),
         ("tee-supplicant's memory", memory(&all, supplicant)?),
         ("the files of secure storage", files(&all, Path::new(STORE))?),
     ] {

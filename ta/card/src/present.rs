@@ -18,7 +18,7 @@ use tapvault_proto::{
     tvm::MAX_FRAME,
     wire::Bytes,
 };
-use tapvault_tee::Tee;
+use tapvault_tee::{Tee, Wiped, drop_if};
 
 impl<T: Tee> Call<'_, T> {
     /// The app whose call this is.
@@ -107,7 +107,7 @@ impl<T: Tee> Call<'_, T> {
             }
         };
         let (exchange, frame) = Exchange::begin(self.session, (card, product), what, start)?;
-        self.app.exchange = Some(exchange);
+        self.app.exchange = Some(Wiped::new(exchange));
         Ok(ElementFrame { frame: carried(&frame)? })
     }
 
@@ -170,8 +170,8 @@ impl<T: Tee> Call<'_, T> {
     /// Forgets what was verified, approved and begun for a card as it was.
     pub fn disarm(&mut self, card: CardId) {
         self.app.armed.take_if(|armed| armed.card == card);
-        self.app.reader.take_if(|reader| reader.card == card);
-        self.app.exchange.take_if(|exchange| exchange.card == card);
+        drop_if(&mut self.app.reader, |reader| reader.card == card);
+        drop_if(&mut self.app.exchange, |exchange| exchange.card == card);
         Prepared::forget(&mut self.app.code, card);
         Prepared::forget(&mut self.app.order, card);
     }

@@ -8,7 +8,7 @@ use tapvault_proto::{
     id::{Caller, CardId, ProviderId, TrustletName},
     pin::Transfer,
 };
-use tapvault_tee::Millis;
+use tapvault_tee::{Millis, Wiped};
 
 /// What the digits are for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,8 @@ pub enum Stage {
         /// The record to store, for set and change.
         secret: Option<NewSecret>,
     },
-    /// Card data are awaited, and everything is ready to seal them.
-    Card(Awaited),
+    /// Card data are awaited, and everything is ready to seal them; on the heap, where the seal's key does not move.
+    Card(Wiped<Awaited>),
     /// Card data are sealed; `finish_card_data` hands them out.
     Sealed(SealedCardData),
 }

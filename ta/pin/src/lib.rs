@@ -26,15 +26,15 @@ use tapvault_proto::{
     id::{Caller, ProviderId},
     pin::{
         BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply,
-        ChallengeRequest, EnrolmentTicket, EntryReply, FinishReply, FinishRequest, PinService, PinState,
-        PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitInsecureRequest, SubmitReply,
-        TRY_LIMIT, TakeConfirmation, TakeConfirmationReply, TakeVerificationReply, TakeVerificationRequest,
-        TicketPurpose, VERIFICATION_LIFE_MS, Verdict, VerificationMethod,
+        ChallengeRequest, EnrolmentTicket, EntryReply, FinishReply, FinishRequest, METHODS, PinService,
+        PinState, PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitInsecureRequest,
+        SubmitReply, TRY_LIMIT, TakeConfirmation, TakeConfirmationReply, TakeVerificationReply,
+        TakeVerificationRequest, TicketPurpose, VERIFICATION_LIFE_MS, Verdict, VerificationMethod,
     },
-    service::Service,
+    service::{Request, Service},
     trustlet::Forwarded,
 };
-use tapvault_tee::{Millis, PeerSupervisor, Tee, TrustedApp};
+use tapvault_tee::{Millis, PeerSupervisor, Tee, TrustedApp, Wiped, drop_if, stack};
 use tapvault_trust::{IS_LAB, certified};
 use teei_hypervisor::gate::Gate;
 
@@ -75,7 +75,7 @@ impl<T: Tee> TrustedApp<T> for Pin<T> {
     fn close(&mut self, tee: &mut T, session: u32) {
         // Storage that fails here costs the try; there is nobody left to tell.
         let _ = self.settle(tee, session);
-        self.entry.take_if(|entry| entry.session == session);
+        drop_if(&mut self.entry, |entry| entry.session == session);
         self.gate.close(&mut PeerSupervisor(tee), session);
     }
 
@@ -90,7 +90,17 @@ impl<T: Tee> TrustedApp<T> for Pin<T> {
         let rights = self.gate.rights(session)?;
         Call { app: self, tee, session }.dispatch(rights, method, request, reply)
     }
+
+    fn wipe_stack(method: u32) {
+        if !HURRIED.contains(&method) && METHODS.iter().any(|known| known.id == method) {
+            stack::wipe::<{ stack::depth(option_env!("TAPVAULT_STACK")) }>();
+        }
+    }
 }
+
+/// What other trusted apps wait for, and no digit takes part in.
+const HURRIED: [u32; 3] =
+    [TakeVerificationRequest::METHOD, TakeApprovalRequest::METHOD, <Forwarded<TakeConfirmation>>::METHOD];
 
 impl<T: Tee> Pin<T> {
     /// The provider's record, opened unless it is the one kept open.
@@ -272,7 +282,7 @@ impl<T: Tee> PinService for Call<'_, T> {
         let awaited = Awaited::new(self.tee, &request)?;
         let challenge = awaited.challenge();
         self.app.clear_entry(self.tee, self.session)?;
-        let stage = Stage::Card(awaited);
+        let stage = Stage::Card(Wiped::new(awaited));
         let entry = self.app.begin(self.tee, self.session, provider, Purpose::CardData, stage)?;
         Ok(CardDataEntryReply { entry, challenge })
     }
@@ -286,7 +296,7 @@ impl<T: Tee> PinService for Call<'_, T> {
         if !matches!(entry.stage, Stage::Card(_)) {
             return Err(Error::NoEntry);
         }
-        let Some(Entry { stage: Stage::Card(awaited), number, session, provider, purpose, deadline }) =
+        let Some(Entry { stage: Stage::Card(mut awaited), number, session, provider, purpose, deadline }) =
             app.entry.take()
         else {
             return Err(Error::Internal);

@@ -6,7 +6,7 @@
 
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "never part of a trusted app")]
 
-use crate::{Millis, StorageError, Tee, TrustedApp, rollback};
+use crate::{Millis, StorageError, Tee, TrustedApp, rollback, stack};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -346,7 +346,7 @@ impl<A: TrustedApp<HostTee> + 'static> HostApp<A> {
         request: &[u8],
         reply: &mut [u8],
     ) -> Result<usize, Error> {
-        self.app.invoke(&mut self.tee, session, method, request, reply)
+        stack::invoke(&mut self.app, &mut self.tee, session, method, request, reply)
     }
 }
 

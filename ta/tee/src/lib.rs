@@ -15,10 +15,11 @@ pub mod host;
 #[cfg(feature = "optee")]
 #[allow(unsafe_code, reason = "the adapter to OP-TEE and the entry points")]
 pub mod optee;
+pub mod stack;
 #[allow(unsafe_code, reason = "wipes memory that no value owns any more")]
 mod wiped;
 
-pub use wiped::Wiped;
+pub use wiped::{Wiped, drop_if};
 
 use tapvault_proto::{
     Error,
@@ -226,4 +227,7 @@ pub trait TrustedApp<T: Tee>: Default {
         request: &[u8],
         reply: &mut [u8],
     ) -> Result<usize, Error>;
+
+    /// Wipes the stack below the caller, by [`stack::wipe`], where `method` may have left secrets on it.
+    fn wipe_stack(_method: u32) {}
 }

@@ -1,0 +1,144 @@
+//! Everything that is secret on the phones of these tests: what is in cards from the start, and what is made as seals
+//! are opened and trustlets take keys, computed here a second time.
+
+use crate::{
+    common::Phone,
+    watch::{Watched, plant},
+};
+use hpke::{
+    Deserializable, Kem, OpModeR, Serializable, aead::AesGcm128, kdf::HkdfSha256, kem::DhP256HkdfSha256,
+};
+use sm2::pke::{Cipher, DecryptingKey, Mode};
+use tapvault_device_tests::{
+    canary::{
+        self, CANARY_PIN, Canaries,
+        seal::{derived, hmac, shared_point},
+    },
+    contact,
+    lab::{self, Lab},
+};
+use tapvault_network::{
+    contact::ContactRules, element::ElementKeys, keyblock::Version, kind::CardKind, oda::OdaKind,
+};
+use tapvault_proto::{
+    device::Sealing,
+    document::KEY_BLOCK_B,
+    id::{CardId, ProviderId},
+    profile::Suite,
+    service::Service,
+    trustlet::{Owner, keys::KeyAlgorithm},
+};
+use tapvault_tee::{
+    Tee,
+    host::{Device, HostTee},
+};
+
+pub const CARD_ID: CardId = CardId([0xCA; 16]);
+
+/// The kinds of cards: suite, key of the offline authentication, and how keys come in.
+pub const KINDS: [(Suite, OdaKind, Sealing, Option<Version>); 6] = [
+    (Suite::Pboc3Des, OdaKind::Rsa1024, Sealing::Hpke, None),
+    (Suite::PbocSm4, OdaKind::Sm2, Sealing::Hpke, None),
+    (Suite::Emv3Des, OdaKind::Rsa1536, Sealing::Hpke, None),
+    (Suite::PbocSm4, OdaKind::Sm2, Sealing::Sm2, None),
+    (Suite::Pboc3Des, OdaKind::None, Sealing::Hpke, Some(Version::B)),
+    (Suite::EmvAes, OdaKind::None, Sealing::Hpke, Some(Version::D)),
+];
+
+/// The key that a challenge is sealed to, when the TEE's random numbers stand here.
+pub const RANDOM: u64 = 0x0C0F_FEE0;
+
+type PrivateKey = <DhP256HkdfSha256 as Kem>::PrivateKey;
+
+/// What a challenge at [`RANDOM`] draws behind its nonce: an SM2 scalar, or what the HPKE key is derived from.
+fn seed() -> [u8; 32] {
+    let device = Device::default();
+    device.borrow_mut().random = RANDOM;
+    let (mut nonce, mut seed) = ([0; 32], [0; 32]);
+    let mut tee = HostTee::new(Service::Card, &device);
+    tee.random(&mut nonce);
+    tee.random(&mut seed);
+    seed
+}
+
+fn provisioning_key() -> PrivateKey {
+    DhP256HkdfSha256::derive_keypair(&seed()).0
+}
+
+/// Plants what is known before a card is there.
+pub fn plant_everything() {
+    let mut canaries = Canaries::default();
+    canaries.add_pin(CANARY_PIN);
+    canaries.add("seed of the provisioning key", &seed());
+    canaries.add("provisioning key", &provisioning_key().to_bytes());
+    let phone = Phone::new();
+    for (service, purpose) in [(Service::Pin, &b"wallet pin verifier"[..]), (Service::Card, b"trustlet keys")]
+    {
+        let mut key = [0; 32];
+        HostTee::new(service, &phone.device).unique_key(purpose, &mut key).unwrap();
+        canaries.add("a key of the trusted app's own", &key);
+    }
+    let ElementKeys { enc, mac, .. } = ElementKeys::lab();
+    canaries.add("the element's encryption key", enc.expose());
+    canaries.add("the element's MAC key", mac.expose());
+    let mut wallet = phone.wallet();
+    let mut lab = Lab::new().unwrap();
+    for (suite, oda, ..) in KINDS {
+        lab.kind = CardKind { suite, oda, ..CardKind::default() };
+        let challenge = lab::challenge(&mut wallet).unwrap();
+        canaries.add_profile(&canary::package(&mut lab, CARD_ID, &challenge).unwrap().1);
+    }
+    // The kind that every use ends with. Its card PIN is one that everybody knows.
+    canaries.add_profile(&contact::test_card(&lab, ContactRules::default()).profile().unwrap());
+    plant(|planted| *planted = canaries);
+}
+
+/// What belongs to one seal that is opened with the key of a challenge at [`RANDOM`].
+pub fn plant_seal(sealing: Sealing, encapsulated: &[u8], info: &[u8]) {
+    plant(|canaries| match sealing {
+        Sealing::Hpke => hpke_seal(canaries, encapsulated, info),
+        Sealing::Sm2 => {
+            let key = sm2::SecretKey::from_slice(&seed()).unwrap();
+            let cipher = Cipher::from_slice(encapsulated, Mode::C1C3C2).unwrap();
+            let mut content_key = [0; 16];
+            DecryptingKey::new(key).decrypt_cipher_with_buf(&cipher, &mut content_key).unwrap();
+            canaries.add("content key of an SM2 seal", &content_key);
+        }
+    });
+}
+
+fn hpke_seal(canaries: &mut Canaries, encapsulated: &[u8], info: &[u8]) {
+    let key = provisioning_key();
+    let recipient = DhP256HkdfSha256::sk_to_pk(&key).to_bytes();
+    let point = shared_point(&key.to_bytes(), encapsulated).unwrap();
+    let secrets = derived(&point, encapsulated, &recipient, info);
+    secrets.iter().for_each(|(name, secret)| canaries.add(name, secret));
+    // That this is HPKE.
+    let encapsulated = <DhP256HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated).unwrap();
+    let mode = OpModeR::Base;
+    let receiver =
+        hpke::setup_receiver::<AesGcm128, HkdfSha256, DhP256HkdfSha256>(&mode, &key, &encapsulated, info);
+    let mut exported = [0; 16];
+    receiver.unwrap().export(KEY_BLOCK_B, &mut exported).unwrap();
+    assert_eq!(secrets[0].1, exported);
+}
+
+/// The secret of a trustlet's key.
+pub fn trustlet_key(
+    watched: &Watched,
+    provider: ProviderId,
+    owner: &Owner,
+    label: &[u8],
+    algorithm: KeyAlgorithm,
+) -> [u8; 32] {
+    let mut root = [0; 32];
+    HostTee::new(Service::Card, &watched.phone.device).unique_key(b"trustlet keys", &mut root).unwrap();
+    let path = [&provider.0[..], owner.name.as_bytes(), &[0], &owner.generation, label];
+    made(&root, &path, algorithm)
+}
+
+/// A key made from another. One in 2³² would be no scalar of a curve; those here are.
+pub fn made(parent: &[u8; 32], path: &[&[u8]], algorithm: KeyAlgorithm) -> [u8; 32] {
+    let parts: Vec<_> = path.iter().flat_map(|part| [&[part.len() as u8], *part].concat()).collect();
+    hmac(parent, &[&parts, &[algorithm as u8]])
+}
