@@ -99,7 +99,7 @@ pub fn plant_seal(sealing: Sealing, encapsulated: &[u8], info: &[u8]) {
         Sealing::Hpke => hpke_seal(canaries, encapsulated, info),
         Sealing::Sm2 => {
             let key = sm2::SecretKey::from_slice(&seed()).unwrap();
-            let cipher = Cipher::from_slice(encapsulated, Mode::C1C3C2).unwrap();
+            let cipher: Cipher<'_> = Cipher::from_slice(encapsulated, Mode::C1C3C2).unwrap();
             let mut content_key = [0; 16];
             DecryptingKey::new(key).decrypt_cipher_with_buf(&cipher, &mut content_key).unwrap();
             canaries.add("content key of an SM2 seal", &content_key);
