@@ -1,9 +1,10 @@
 //! Every method of cards, PIN and trustlets' keys, as it is meant and as it is not.
 
 use crate::{
-    secrets::{CARD_ID, KINDS, RANDOM, made, plant_seal, trustlet_key},
+    secrets::{CARD_ID, KINDS, RANDOM, RANDOM_OUTWARD, made, plant_outward, plant_seal, trustlet_key},
     watch::{Recorded, Watched, plant},
 };
+use sha2::{Digest, Sha256};
 use tapvault::{Channel, Transport, Wallet, transport::call, wallet::Purpose};
 use tapvault_device_tests::{
     canary::{self, CANARY_PIN, seal::hmac},
@@ -30,6 +31,7 @@ use tapvault_proto::{
     element::InstallElementKeysRequest,
     id::{Address, Caller, CardId, TrustletName, login},
     limited::ReplenishRequest,
+    online::PaymentData,
     pin::{METHODS as PIN, TakeConfirmation, TicketPurpose, Transfer},
     profile::{CardProfile, Product},
     route::Endpoint,
@@ -154,7 +156,11 @@ pub fn use_everything(watched: &Watched) {
         let merchant = Payee::merchant("898110048990001", "Tea Shop").unwrap();
         let order = merchant.own_order("1", (100, CNY), lab::TIME + 900).unwrap();
         for payee in [merchant, Payee::wallet().unwrap()] {
-            let request = payee.request(order.clone()).unwrap().to_json().unwrap();
+            let request = payee.request(order.clone()).unwrap();
+            let digest = Sha256::digest(request.signed_bytes().unwrap()).into();
+            plant_outward(&request.certificate.recipient, &PaymentData::info(&digest));
+            let request = request.to_json().unwrap();
+            watched.phone.device.borrow_mut().random = RANDOM_OUTWARD;
             wallet.pay_online(provider, CARD_ID, &request, &mut Digits::of(&[CANARY_PIN])).unwrap();
         }
         wallet.card_log(CARD_ID).unwrap();

@@ -50,14 +50,22 @@ pub const RANDOM: u64 = 0x0C0F_FEE0;
 
 type PrivateKey = <DhP256HkdfSha256 as Kem>::PrivateKey;
 
-/// What a challenge at [`RANDOM`] draws behind its nonce: an SM2 scalar, or what the HPKE key is derived from.
-fn seed() -> [u8; 32] {
+/// And where they stand when an ephemeral key is drawn: what follows is drawn for others to see.
+pub const RANDOM_OUTWARD: u64 = 0x0BAD_CAFE;
+
+/// The numbers that the TEE draws at a place, by 32 bytes.
+fn drawn<const N: usize>(random: u64) -> [[u8; 32]; N] {
     let device = Device::default();
-    device.borrow_mut().random = RANDOM;
-    let (mut nonce, mut seed) = ([0; 32], [0; 32]);
+    device.borrow_mut().random = random;
     let mut tee = HostTee::new(Service::Card, &device);
-    tee.random(&mut nonce);
-    tee.random(&mut seed);
+    let mut drawn = [[0; 32]; N];
+    drawn.iter_mut().for_each(|bytes| tee.random(bytes));
+    drawn
+}
+
+/// What a challenge draws behind its nonce: an SM2 scalar, or what the HPKE key is derived from.
+fn seed() -> [u8; 32] {
+    let [_, seed] = drawn(RANDOM);
     seed
 }
 
@@ -103,6 +111,18 @@ pub fn plant_seal(sealing: Sealing, encapsulated: &[u8], info: &[u8]) {
             let mut content_key = [0; 16];
             DecryptingKey::new(key).decrypt_cipher_with_buf(&cipher, &mut content_key).unwrap();
             canaries.add("content key of an SM2 seal", &content_key);
+        }
+    });
+}
+
+/// What belongs to one seal that a trusted app makes for others at [`RANDOM_OUTWARD`].
+pub fn plant_outward(recipient: &[u8; 65], info: &[u8]) {
+    let (ephemeral, encapsulated) = DhP256HkdfSha256::derive_keypair(&drawn::<1>(RANDOM_OUTWARD)[0]);
+    let point = shared_point(&ephemeral.to_bytes(), recipient).unwrap();
+    plant(|canaries| {
+        canaries.add("ephemeral key", &ephemeral.to_bytes());
+        for (name, secret) in derived(&point, &encapsulated.to_bytes(), recipient, info) {
+            canaries.add(name, &secret);
         }
     });
 }
