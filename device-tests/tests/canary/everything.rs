@@ -20,6 +20,7 @@ use tapvault_network::{
     element::{self as network, SoftElement},
     kind::CardKind,
     lab::LabBank,
+    oda::OdaKind,
     online::Payee,
     registry::CNY,
 };
@@ -31,6 +32,7 @@ use tapvault_proto::{
     element::InstallElementKeysRequest,
     id::{Address, Caller, CardId, TrustletName, login},
     limited::ReplenishRequest,
+    offline::Offline,
     online::PaymentData,
     pin::{METHODS as PIN, TakeConfirmation, TicketPurpose, Transfer},
     profile::{CardProfile, Product},
@@ -44,6 +46,7 @@ use tapvault_proto::{
     tvm::ElementKeys,
     wire::{Bytes, Wire},
 };
+use tapvault_tee::rollback;
 
 const LIMITED: CardId = CardId([0xCB; 16]);
 
@@ -221,6 +224,14 @@ pub fn use_everything(watched: &Watched) {
     lab.verify(&mut wallet, LIMITED, CANARY_PIN).unwrap();
     // One of the keys is used, another lies in storage.
     drop(wallet.prepare_tap(LIMITED, true).unwrap());
+    wallet.remove_card(LIMITED).unwrap();
+    // One that approves offline.
+    watched.phone.claim(Some(rollback::BY_HARDWARE));
+    lab.rules.limited_use = None;
+    (lab.kind.oda, lab.rules.offline) = (OdaKind::Sm2, Some(Offline { balance: 100, payment: 100 }));
+    lab.issue(&mut wallet, LIMITED).unwrap();
+    let command = lab.issuer.load(LIMITED, 100).unwrap();
+    assert_eq!(wallet.offline_command(&command).unwrap(), wallet.offline_state(LIMITED).unwrap());
     wallet.remove_card(LIMITED).unwrap();
     let offer = at_desk(&mut lab.issuer, |desk| desk.begin(LabBank::A)).unwrap().unwrap();
     wallet.bind_card(offer, &mut Typed(NUMBER, EXPIRY, CVN2)).unwrap();
