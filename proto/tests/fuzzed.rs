@@ -1,5 +1,6 @@
 //! Every message that is declared here is in the list of the fuzz target `codec`, which is a workspace of its own and
 //! would not notice a new one.
+#![allow(clippy::unwrap_used, reason = "a test, and its helpers")]
 
 use std::{
     collections::BTreeSet,
