@@ -52,7 +52,8 @@ pub fn describe(entries: &[LogEntry]) -> String {
             }
         };
         let (way, holder) = (way(entry.channel), holder(entry.ctq));
-        lines.push(format!("{:5}  {way}  {amount}{date}  holder: {holder}", entry.atc));
+        let offline = if entry.offline { "  approved offline" } else { "" };
+        lines.push(format!("{:5}  {way}  {amount}{date}{offline}  holder: {holder}", entry.atc));
     }
     lines.join("\n")
 }
@@ -72,6 +73,7 @@ mod tests {
             date: [0x26, 0x11, 0x26],
             kind: 0,
             ctq,
+            offline: false,
         };
         let entries = [
             paid(1, 1, [0, 0], Channel::Nfc),
@@ -79,6 +81,7 @@ mod tests {
             paid(1, 17, [0x80, 0], Channel::Nfc),
             paid(2, 1, [0x40, 0], Channel::Nfc),
             paid(2, 2, [0, 0x80], Channel::Qr),
+            LogEntry { offline: true, ..paid(2, 3, [0, 0], Channel::Nfc) },
         ];
         let text = describe(&entries);
         let lines: Vec<_> = text.lines().map(str::trim).collect();
@@ -91,6 +94,7 @@ mod tests {
                 "17  tap  123.05 (currency 0156)  26-11-26 by the terminal  holder: online PIN",
                 "1  tap  123.05 (currency 0156)  26-11-26 by the terminal  holder: signature",
                 "2  code  amount not known  holder: wallet PIN",
+                "3  tap  123.05 (currency 0156)  26-11-26 by the terminal  approved offline  holder: nobody asked",
             ]
         );
     }

@@ -11,6 +11,7 @@ use tapvault_proto::{
     emv::application::MAX_IN_FIELD,
     id::{Address, CardId, ProviderId},
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
+    offline::{OfflineCommand, OfflineState, OfflineStateRequest},
     pad::PadSuite,
     pin::{self, EnrolmentTicket, PinStateReply, Transfer},
     service::{Request, Service},
@@ -209,6 +210,22 @@ impl<T: Transport> Wallet<T> {
     /// The card trusted app's refusal; the card is then as it was.
     pub fn replenish(&mut self, batch: &ReplenishRequest) -> Result<KeysLeft, ClientError> {
         self.call(batch)
+    }
+
+    /// What a card may pay offline, and the counter to settle up to.
+    ///
+    /// # Errors
+    /// [`Error::NotOffline`], or the call's.
+    pub fn offline_state(&mut self, card: CardId) -> Result<OfflineState, ClientError> {
+        self.call(&OfflineStateRequest { card })
+    }
+
+    /// Brings a card its provider's word on what it may pay offline.
+    ///
+    /// # Errors
+    /// The card trusted app's refusal; the card is then as it was.
+    pub fn offline_command(&mut self, command: &OfflineCommand) -> Result<OfflineState, ClientError> {
+        self.call(command)
     }
 
     /// How many limited-use keys a card has left: look after each payment, and fetch a batch when

@@ -26,6 +26,7 @@ fn main() -> io::Result<()> {
                     "arpc": hex::encode(case.arpc), "status": hex::encode(&case.status),
                     "arpc_with_status": hex::encode(case.arpc_with_status), "pin": case.pins.0,
                     "current": case.pins.1, "script": hex::encode(&case.script),
+                    "change": hex::encode(&case.change),
                 })
             )?;
         }

@@ -30,7 +30,7 @@ fn line(suite: PadSuite, random: &mut Random) -> Result<serde_json::Value, Error
         purpose: PadPurpose::ApprovePayment,
         amount: random.below(1 << 40),
         currency: 0x0156,
-        payee: Bytes::from_slice(b"Tea Shop")?,
+        payee: Bytes::from_slice(b"Tea Shop").map_err(|_| Error::Internal)?,
         digest: drawn(random),
         life_s: PAD_PATIENCE_S,
     };

@@ -28,7 +28,9 @@ pub const QUOTA: usize = 4;
 /// Test trusted app of `ta/conformance`.
 const CONFORMANCE: [u8; 16] = *b"\x7a\x9d\x1c\x7e\x3f\x3a\x4d\x0b\x9a\x55\x1f\x0c\x5f\x5e\x00\xc0";
 /// Claims of the conformance suite; the host adapter's test names the same number.
-const CLAIMS: u8 = 16;
+const CLAIMS: u8 = 17;
+/// Level of protection from a rollback: by the normal world (TEE Internal Core API, properties of the implementation).
+const BY_REE: u32 = 100;
 
 /// The OP-TEE adapter keeps the claims the host adapter keeps.
 pub fn conformance() -> Outcome<()> {
@@ -36,7 +38,11 @@ pub fn conformance() -> Outcome<()> {
     let mut session = client.open(CONFORMANCE, OPEN_SHAPE).map_err(|code| format!("open: {code:X?}"))?;
     let len = session.invoke(1, METHOD_SHAPE, &[1], 256).map_err(|code| format!("run: {code:X?}"))?;
     let said = session.reply(len);
-    ensure(said == [CLAIMS], || format!("{}", String::from_utf8_lossy(&said)))
+    ensure(said == [CLAIMS], || format!("{}", String::from_utf8_lossy(&said)))?;
+    // Storage without RPMB: protected by the normal world, which is none of ours.
+    let len = session.invoke(6, METHOD_SHAPE, &[1], 256).map_err(|code| format!("rollback: {code:X?}"))?;
+    let level = session.reply(len);
+    ensure(level == BY_REE.to_be_bytes(), || format!("anti-rollback protection level {level:02X?}"))
 }
 
 /// This user, in the tee group but in no rule, is refused by every trusted app itself, whatever login

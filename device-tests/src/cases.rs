@@ -11,7 +11,10 @@ use tapvault_network::{
 };
 use tapvault_proto::{
     contact::CardPin,
-    emv::gpo::{PDOL_DATA_LEN, PdolData},
+    emv::{
+        contact::MAX_SCRIPT_DATA,
+        gpo::{PDOL_DATA_LEN, PdolData},
+    },
     profile::{Cvn, Key128, Suite},
 };
 
@@ -50,6 +53,8 @@ pub struct Case {
     pub pins: (String, Option<String>),
     /// The script that changes it, of the card's key, with its MAC by the card's code: 25 bytes.
     pub script: Vec<u8>,
+    /// PUT DATA or UPDATE RECORD of random bytes, with its MAC by the card's code: 10 to 260 bytes.
+    pub change: Vec<u8>,
 }
 
 /// Every path there is: 3DES suites with both derivations, the others with theirs; both versions.
@@ -112,6 +117,12 @@ pub fn case(random: &mut Random, (suite, cvn, derivation): (Suite, Cvn, Derivati
     let mac = issuer::script_mac(suite, &udk, to, header, &pin);
     let script = [&header[..], &[20], &pin, &mac].concat();
 
+    let data: Vec<u8> = (0..=random.index(MAX_SCRIPT_DATA)).map(|_| random.byte()).collect();
+    let header = [0x04, random.of(&[0xDA, 0xDC]), random.byte(), random.byte()];
+    let mac = issuer::script_mac(suite, &udk, to, header, &data);
+    assert_eq!(suite::script_mac(suite, &udk, (atc, &ac), header, &data), mac);
+    let change = [&header[..], &[(data.len() + mac.len()) as u8], &data, &mac].concat();
+
     let udk = *udk.expose();
     let pins = (new, current);
     Case {
@@ -131,5 +142,6 @@ pub fn case(random: &mut Random, (suite, cvn, derivation): (Suite, Cvn, Derivati
         arpc_with_status,
         pins,
         script,
+        change,
     }
 }

@@ -16,7 +16,7 @@ use tapvault_network::{
     lab::LabBank,
     registry::{CNY, HolderRules, Order, TokenRules, draw_card_id},
     request::{AuthorisationRequest, CardAnswer},
-    terminal::Payment,
+    terminal::{Payment, Reach},
 };
 use tapvault_proto::{
     card::{ATC_RANGE, CardState},
@@ -332,6 +332,7 @@ pub fn payment(amount_minor: u64, verification_required: bool) -> Payment {
         verification_required,
         online_pin: false,
         signature: false,
+        reach: Reach::Online,
     }
 }
 

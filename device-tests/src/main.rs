@@ -29,7 +29,7 @@ use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, 
 
 const HELP: &str =
     "guest-tests [TEST]: without a name (as root) runs every test as its user; with one runs it here.
-Also: without PREFIX (all but those), bench, ram, tvms, costs, waits confined|free, attack NAME, busy, powerloss, endurance, pad SOCKET FILE, canary, hold, die, list.";
+Also: without PREFIX (all but those), bench, ram, card-ram, tvms, costs, waits confined|free, attack NAME, busy, powerloss, endurance, pad SOCKET FILE, canary, hold, die, list.";
 const SWITCH: &str = "/run/tapvault/powercut";
 
 struct Test {
@@ -97,6 +97,7 @@ fn main() -> ExitCode {
         }
         Some("bench") => bench::run(),
         Some("ram") => bench::ram(),
+        Some("card-ram") => bench::cards(),
         Some("tvms") => bench::tvms(),
         Some("costs") => bench::costs(),
         Some("waits") => bench::waits(&std::env::args().nth(2).unwrap_or_default()),

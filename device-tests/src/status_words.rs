@@ -109,12 +109,27 @@ fn contact_command(text: &str, test: &TestCard, asked: Option<&Generated>) -> Ou
                 "application unblock" => Script::ApplicationUnblock,
                 "PIN unblock" => Script::PinUnblock,
                 "PIN change" => Script::PinChange { new: test.rules.pin.clone(), current: None },
+                other if other.starts_with("04DA") || other.starts_with("04DC") => named(other)?,
                 other => return Err(format!("no script {other}")),
             };
             let asked = online()?;
             test.script(asked.atc, &asked.cryptogram, &script).map_err(say)
         }
         other => Err(format!("nothing is called {other}")),
+    }
+}
+
+/// The script of a header of PUT DATA or UPDATE RECORD and its data, without Lc.
+fn named(text: &str) -> Outcome<Script> {
+    let bytes = hex::decode(text).map_err(say)?;
+    match &bytes[..] {
+        [0x04, 0xDA, high, low, value @ ..] => {
+            Ok(Script::PutData { tag: u16::from_be_bytes([*high, *low]), value: value.to_vec() })
+        }
+        [0x04, 0xDC, number, place, data @ ..] => {
+            Ok(Script::UpdateRecord { sfi: place >> 3, number: *number, data: data.to_vec() })
+        }
+        _ => Err(format!("no script {text}")),
     }
 }
 

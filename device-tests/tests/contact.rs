@@ -150,7 +150,10 @@ fn the_environment_leads_to_the_application() {
             tags.extend(tapvault_proto::emv::tlv::objects(&record).map(|object| object.unwrap().tag));
         }
     }
-    for tag in [0x5A, 0x57, 0x5F24, 0x5F34, 0x8C, 0x8D, 0x8E, 0x9F0D, 0x9F0E, 0x9F0F, 0x9F49, 0x90, 0x9F46] {
+    for tag in [
+        0x5A, 0x57, 0x5F24, 0x5F34, 0x8C, 0x8D, 0x8E, 0x9F0D, 0x9F0E, 0x9F0F, 0x9F14, 0x9F23, 0x9F49, 0x90,
+        0x9F46,
+    ] {
         assert_eq!(tags.iter().filter(|found| **found == tag).count(), 1, "{tag:04X}");
     }
     assert_eq!(read(&mut card, 1, 4).status(), 0x6A82);
@@ -177,10 +180,7 @@ fn dynamic_data_are_signed_once() {
             find(record.data(), 0x70).unwrap().to_vec()
         };
         let fixed = [get(1, 1), AIP.to_vec()].concat();
-        let records: Vec<u8> = match kind {
-            OdaKind::Sm2 => [get(1, 2), get(2, 2)].concat(),
-            _ => [get(1, 2), get(2, 2), get(3, 2)].concat(),
-        };
+        let records = [get(1, 2), get(2, 2)].concat();
         let object = |tag| find(&records, tag).unwrap().to_vec();
         if kind == OdaKind::Sm2 {
             let (authority, issuer) = (oda::sm2::Signer::authority().unwrap(), object(0x90));

@@ -199,3 +199,177 @@ fn a_wrong_mac_changes_nothing_and_ends_scripts() {
     assert_eq!(ask(&mut card, &options()), 0x9000);
     assert_right(&test, &first(&mut card, 0x80), [0x03, 0xA0, 0x80, 0x08]);
 }
+
+/// The record of the limits.
+fn limits(lower: u8, upper: u8) -> Vec<u8> {
+    vec![0x70, 8, 0x9F, 0x14, 1, lower, 0x9F, 0x23, 1, upper]
+}
+
+/// The limits as GET DATA gives them, and their record.
+fn told(card: &mut Inserted<'_>) -> ([Vec<u8>; 2], Vec<u8>) {
+    let object = |card: &mut Inserted<'_>, tag| {
+        card.transmit(&command(0x80, 0xCA, 0x9F, tag, &[]))
+            .data()
+            .last_chunk::<1>()
+            .map(|value| value.to_vec())
+    };
+    let values = [0x14, 0x23].map(|tag| object(card, tag).unwrap_or_default());
+    (values, card.transmit(&command(0x00, 0xB2, 1, 3 << 3 | 4, &[])).data().to_vec())
+}
+
+fn of(lower: u8, upper: u8) -> ([Vec<u8>; 2], Vec<u8>) {
+    ([vec![lower], vec![upper]], limits(lower, upper))
+}
+
+#[test]
+fn scripts_change_the_terminals_limits() {
+    for suite in Suite::ALL {
+        let mut bench = Bench::new(suite, OdaKind::Rsa1536, ContactRules::default());
+        let test = bench.test.clone();
+        let mut card = bench.insert();
+        complete(&mut card, &test);
+        begin(&mut card, &test).unwrap();
+        let asked = first(&mut card, 0x80);
+        assert_eq!(told(&mut card), of(3, 5));
+        let run = |card: &mut Inserted<'_>, script: &Script| {
+            ask(card, &test.script(asked.atc, &asked.cryptogram, script).unwrap())
+        };
+        assert_eq!(run(&mut card, &Script::PutData { tag: 0x9F23, value: vec![9] }), 0x9000, "{suite:?}");
+        assert_eq!(told(&mut card), of(3, 9));
+        assert_eq!(run(&mut card, &Script::PutData { tag: 0x9F14, value: vec![0] }), 0x9000);
+        assert_eq!(told(&mut card), of(0, 9));
+        let record = Script::UpdateRecord { sfi: 3, number: 1, data: limits(1, 2) };
+        assert_eq!(run(&mut card, &record), 0x9000);
+        assert_eq!(told(&mut card), of(1, 2));
+        // For good, and the next cryptogram tells of three scripts.
+        bench.restart();
+        let mut card = bench.insert();
+        begin(&mut card, &test).unwrap();
+        assert_eq!(told(&mut card), of(1, 2));
+        assert_right(&test, &first(&mut card, 0x80), [0x03, 0xA0, 0x80, 0x30]);
+    }
+}
+
+/// A right MAC is not enough: only what is listed may be changed, and only into something of its kind.
+#[test]
+fn scripts_change_nothing_that_is_signed_or_the_tokens() {
+    let mut bench = Bench::plain();
+    let test = bench.test.clone();
+    let mut card = bench.insert();
+    complete(&mut card, &test);
+    begin(&mut card, &test).unwrap();
+    let asked = first(&mut card, 0x80);
+    let records = |card: &mut Inserted<'_>| {
+        [(1, 1), (1, 2), (2, 2), (1, 3)].map(|(number, sfi): (u8, u8)| {
+            let record = card.transmit(&command(0x00, 0xB2, number, sfi << 3 | 4, &[]));
+            assert_eq!(record.status(), 0x9000);
+            record.data().to_vec()
+        })
+    };
+    let before = records(&mut card);
+    let mut refused = |script: Script, expected: u16| {
+        let command = test.script(asked.atc, &asked.cryptogram, &script).unwrap();
+        assert_eq!(ask(&mut card, &command), expected, "{script:02X?}");
+    };
+    // Counters, tries, log format; number, track, lists, action codes, certificates; what there is not.
+    for tag in
+        [0x9F36, 0x9F13, 0x9F17, 0x9F4F, 0x5A, 0x57, 0x5F34, 0x8C, 0x8E, 0x9F0D, 0x9F46, 0x70, 0x9F79, 0x0000]
+    {
+        refused(Script::PutData { tag, value: vec![1] }, 0x6A88);
+    }
+    refused(Script::PutData { tag: 0x9F14, value: vec![1, 1] }, 0x6A80);
+    refused(Script::PutData { tag: 0x9F14, value: Vec::new() }, 0x6700);
+    let update = |sfi, number, data: &[u8]| Script::UpdateRecord { sfi, number, data: data.to_vec() };
+    let [signed, issuer, own, _] = &before;
+    for (sfi, number, record) in [(1, 1, signed), (2, 1, issuer), (2, 2, own)] {
+        refused(update(sfi, number, record), 0x6982);
+        refused(update(sfi, number, &limits(1, 1)), 0x6982);
+    }
+    refused(update(3, 2, &limits(1, 1)), 0x6A83);
+    refused(update(4, 1, &limits(1, 1)), 0x6A82);
+    refused(update(11, 1, &limits(1, 1)), 0x6A82);
+    refused(update(3, 0, &limits(1, 1)), 0x6A86);
+    let good = limits(1, 1);
+    for wrong in [
+        &good[..9],
+        &[&good[..], &[0]].concat(),
+        // Another template, another tag, the objects the other way round, one in place of two, a length that is not so.
+        &[&[0x71], &good[1..]].concat(),
+        &[&good[..2], &[0x9F, 0x15], &good[4..]].concat(),
+        &[&good[..2], &good[6..], &good[2..6]].concat(),
+        &[0x70, 8, 0x9F, 0x14, 5, 0, 0, 0, 0, 0],
+        &[&good[..4], &[2], &good[5..]].concat(),
+        &[&[0x70, 7], &good[2..]].concat(),
+        &[&[0x70, 9], &good[2..]].concat(),
+        &[0x70, 4, 0x9F, 0x14, 1, 1, 0x9F, 0x23, 1, 1],
+    ] {
+        refused(update(3, 1, wrong), 0x6A80);
+    }
+    assert_eq!(records(&mut card), before);
+    assert_eq!(told(&mut card), of(3, 5));
+    // None counts, and the issuer is told that one failed.
+    begin(&mut card, &test).unwrap();
+    assert_right(&test, &first(&mut card, 0x80), [0x03, 0xA0, 0x80, 0x08]);
+}
+
+#[test]
+fn the_mac_covers_what_is_changed() {
+    let mut bench = Bench::plain();
+    let test = bench.test.clone();
+    let mut card = bench.insert();
+    for (script, byte) in [
+        (Script::PutData { tag: 0x9F14, value: vec![9] }, 3),
+        (Script::PutData { tag: 0x9F14, value: vec![9] }, 5),
+        (Script::UpdateRecord { sfi: 3, number: 1, data: limits(9, 9) }, 2),
+        (Script::UpdateRecord { sfi: 3, number: 1, data: limits(9, 9) }, 14),
+    ] {
+        begin(&mut card, &test).unwrap();
+        let asked = first(&mut card, 0x80);
+        let right = test.script(asked.atc, &asked.cryptogram, &script).unwrap();
+        let mut wrong = right.clone();
+        wrong[byte] ^= 2;
+        assert_eq!(ask(&mut card, &wrong), 0x6988, "byte {byte}");
+        assert_eq!(ask(&mut card, &right), 0x6985);
+        assert_eq!(told(&mut card), of(3, 5));
+    }
+}
+
+#[test]
+fn power_that_fails_leaves_the_record_before_or_the_one_after() {
+    for script in [
+        Script::PutData { tag: 0x9F23, value: vec![9] },
+        Script::UpdateRecord { sfi: 3, number: 1, data: limits(3, 9) },
+    ] {
+        let mut seen = Vec::new();
+        for point in 1.. {
+            let mut bench = Bench::plain();
+            let (test, device) = (bench.test.clone(), bench.phone.same_device());
+            let mut card = bench.insert();
+            complete(&mut card, &test);
+            begin(&mut card, &test).unwrap();
+            let asked = first(&mut card, 0x80);
+            let command = test.script(asked.atc, &asked.cryptogram, &script).unwrap();
+            device.borrow_mut().changes_left = Some(point);
+            let status = ask(&mut card, &command);
+            let cut = device.borrow().changes_left == Some(0);
+            assert_eq!(status, if cut { 0x6F00 } else { 0x9000 });
+            if cut {
+                // In memory as in storage.
+                assert_eq!(told(&mut card), of(3, 5));
+            }
+            bench.restart();
+            let mut card = bench.insert();
+            begin(&mut card, &test).unwrap();
+            let changed = told(&mut card) == of(3, 9);
+            assert!(changed || told(&mut card) == of(3, 5));
+            // The record and the count of scripts change together.
+            let count = if changed { 0x10 } else { 0x00 };
+            assert_right(&test, &first(&mut card, 0x80), [0x03, 0xA0, 0x80, count]);
+            seen.push(changed);
+            if !cut {
+                break;
+            }
+        }
+        assert!(seen.len() > 1 && !seen[0] && seen[seen.len() - 1], "{seen:?}");
+    }
+}

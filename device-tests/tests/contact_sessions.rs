@@ -238,13 +238,24 @@ impl Session<'_, '_> {
 
     fn script(&mut self, random: &mut Random) {
         let new = format!("{:06}", 100_000 + random.word(900_000));
-        let script = match random.index(200) {
+        let limits = [random.byte(), random.byte()];
+        let script = match random.index(300) {
             0..30 => Script::ApplicationBlock,
             30..110 => Script::ApplicationUnblock,
             110..150 => Script::PinUnblock,
             150..175 => Script::PinChange { new: new.clone(), current: None },
             175..199 => Script::PinChange { new: new.clone(), current: Some(self.model.memory.pin.clone()) },
-            _ => Script::CardBlock,
+            199 => Script::CardBlock,
+            200..230 => Script::PutData { tag: 0x9F14, value: limits[..1].to_vec() },
+            230..260 => {
+                let [lower, upper] = limits;
+                let data = vec![0x70, 8, 0x9F, 0x14, 1, lower, 0x9F, 0x23, 1, upper];
+                Script::UpdateRecord { sfi: 3, number: 1, data }
+            }
+            // What may not be changed, whoever asks for it.
+            260..275 => Script::PutData { tag: random.of(&[0x9F17, 0x9F36, 0x5A, 0x8E]), value: vec![3] },
+            275..290 => Script::UpdateRecord { sfi: 1 + random.byte() % 2, number: 1, data: vec![0x70, 0] },
+            _ => Script::PutData { tag: 0x9F23, value: vec![1; 2 + random.index(9)] },
         };
         let state = self.model.run().map(|run| (run.atc, run.first, run.scripts_over));
         let (atc, ac) =
@@ -255,9 +266,16 @@ impl Session<'_, '_> {
             let last = message.len() - 1;
             message[last] ^= 1 << random.index(8);
         }
+        let taken = match &script {
+            Script::PutData { tag: 0x9F14 | 0x9F23, value } if value.len() != 1 => 0x6A80,
+            Script::PutData { tag: 0x9F14 | 0x9F23, .. } | Script::UpdateRecord { sfi: 3, .. } => 0x9000,
+            Script::PutData { .. } => 0x6A88,
+            Script::UpdateRecord { .. } => 0x6982,
+            _ => 0x9000,
+        };
         let expected = match state {
             Some((_, Some(_), false)) if wrong => 0x6988,
-            Some((_, Some(_), false)) => 0x9000,
+            Some((_, Some(_), false)) => taken,
             _ => 0x6985,
         };
         self.send(&message, expected);
@@ -276,8 +294,11 @@ impl Session<'_, '_> {
                     Script::CardBlock => memory.card_blocked = true,
                     Script::PinUnblock => memory.tries = tries,
                     Script::PinChange { new, .. } => (memory.pin, memory.tries) = (new, tries),
+                    Script::PutData { .. } => memory.limits[0] = limits[0],
+                    Script::UpdateRecord { .. } => memory.limits = limits,
                 }
             }
+            0x6A80 | 0x6A88 | 0x6982 => self.model.memory.script_failed = true,
             _ => {}
         }
     }
@@ -287,8 +308,13 @@ impl Session<'_, '_> {
         let ready = matches!(self.model.place, Place::Application | Place::Running(_));
         let expected = if ready { 0x9000 } else { 0x6985 };
         let [high, low] = self.model.memory.last_online.to_be_bytes();
-        let data: [(u8, Vec<u8>); 2] =
-            [(0x17, vec![0x9F, 0x17, 1, self.model.memory.tries]), (0x13, vec![0x9F, 0x13, 2, high, low])];
+        let [lower, upper] = self.model.memory.limits;
+        let data: [(u8, Vec<u8>); 4] = [
+            (0x17, vec![0x9F, 0x17, 1, self.model.memory.tries]),
+            (0x13, vec![0x9F, 0x13, 2, high, low]),
+            (0x14, vec![0x9F, 0x14, 1, lower]),
+            (0x23, vec![0x9F, 0x23, 1, upper]),
+        ];
         for (tag, object) in data {
             let answer = self.send(&command(0x80, 0xCA, 0x9F, tag, &[]), expected);
             assert!(!ready || answer == object, "{answer:02X?}");
@@ -339,7 +365,9 @@ impl Session<'_, '_> {
         // Mostly a class that the card has, with an instruction that it has not.
         if let [cla, ins, ..] = &mut bytes[..] {
             *cla = random.of(&[0x00, 0x80, 0x84, *cla]);
-            if [0xA4, 0xB2, 0x20, 0x82, 0x84, 0x88, 0xA8, 0xAE, 0xCA, 0x1E, 0x18, 0x16, 0x24].contains(ins) {
+            if [0xA4, 0xB2, 0x20, 0x82, 0x84, 0x88, 0xA8, 0xAE, 0xCA, 0x1E, 0x18, 0x16, 0x24, 0xDA, 0xDC]
+                .contains(ins)
+            {
                 *ins = 0x50;
             }
         }

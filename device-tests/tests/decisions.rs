@@ -9,6 +9,7 @@ use tapvault_device_tests::{
 };
 use tapvault_network::{
     issuer::{Decision, Reason},
+    oda::OdaKind,
     request::{AuthorisationRequest, CardAnswer, IssuerData},
 };
 use tapvault_proto::{
@@ -17,6 +18,7 @@ use tapvault_proto::{
         gpo::{PDOL_DATA_LEN, PdolData, SHORT_PDOL_DATA_LEN, Ttq},
         tlv::find,
     },
+    offline::Offline,
     profile::{CardProfile, Cvn, Product, Suite},
 };
 
@@ -43,6 +45,8 @@ impl Terminal {
         if !random.one_in(4) {
             bytes[23..25].copy_from_slice(&[0x01, 0x56]);
         }
+        // Half of them purchases.
+        bytes[28] &= random.of(&[0x00, 0xFF]);
         if random.one_in(20) {
             bytes[..4].fill(0);
         }
@@ -57,9 +61,15 @@ impl Terminal {
         Self { data, command: command.to_bytes().to_vec() }
     }
 
-    /// The rules, written again: the qualifiers of the answer, or the refusal.
-    fn expected(&self, profile: &CardProfile, verified: bool) -> Result<[u8; 2], u16> {
-        let Ttq([one, two, ..]) = self.data.ttq;
+    /// The rules, written again: the qualifiers of the answer and whether it approves, or the refusal. `room` is what the
+    /// card has set aside for offline payments.
+    fn expected(
+        &self,
+        profile: &CardProfile,
+        verified: bool,
+        room: u64,
+    ) -> Result<([u8; 2], Option<u64>), u16> {
+        let Ttq([one, two, _, four]) = self.data.ttq;
         if self.data.ttq.0 == [0; 4] {
             return Err(0x6700);
         }
@@ -68,9 +78,25 @@ impl Terminal {
         }
         let digits = self.data.amount.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let Ok(amount) = digits.parse::<u64>() else { return Err(0x6A80) };
-        if one & 0x08 != 0 {
+        let offline_only = one & 0x08 != 0;
+        if offline_only && profile.offline.is_none() {
             return Err(0x6985);
         }
+        let ctq = self.qualifiers(profile, verified, amount)?;
+        let purchase = profile.cvn == Cvn::V17 || self.data.kind == 0;
+        let at_a_terminal = two & 0x80 == 0 && four & 0x80 != 0 && purchase;
+        let most = profile.offline.map_or(0, |offline| offline.payment.min(room));
+        let payable = self.data.currency == [0x01, 0x56] && amount > 0 && amount <= most;
+        match at_a_terminal && payable && ctq != [0x80, 0] {
+            true => Ok((ctq, Some(amount))),
+            false if offline_only => Err(0x6985),
+            false => Ok((ctq, None)),
+        }
+    }
+
+    /// How the holder is verified.
+    fn qualifiers(&self, profile: &CardProfile, verified: bool, amount: u64) -> Result<[u8; 2], u16> {
+        let Ttq([one, two, ..]) = self.data.ttq;
         let own_currency = self.data.currency == [0x01, 0x56];
         if verified && own_currency && amount <= 100_000 {
             return Ok([0x00, 0x80]);
@@ -81,7 +107,8 @@ impl Terminal {
         }
         match (two & 0x40 != 0, one & 0x04 != 0, one & 0x02 != 0) {
             (false, ..) => Ok([0, 0]),
-            (true, true, _) if profile.online_pin_allowed => Ok([0x80, 0]),
+            // Nobody can check the bank's PIN offline.
+            (true, true, _) if profile.online_pin_allowed && one & 0x08 == 0 => Ok([0x80, 0]),
             (true, _, true) if profile.signature_allowed => Ok([0x40, 0]),
             (true, ..) => Err(0x6986),
         }
@@ -105,11 +132,11 @@ fn answer(response: &Response) -> CardAnswer {
 #[test]
 fn decisions_are_the_rules_and_everything_in_an_answer_agrees() {
     let mut random = Random::of_environment();
-    let (phone, mut lab) = (Phone::new(), Lab::new().unwrap());
+    let (phone, mut lab) = (Phone::protected(), Lab::new().unwrap());
     let mut wallet = phone.wallet();
     let card = lab.provision(&mut wallet).unwrap();
     lab.set_pin(&mut wallet, PIN).unwrap();
-    let (mut answered, mut refused) = (0, 0);
+    let (mut answered, mut refused, mut approved) = (0, 0, 0);
     for _ in 0..CARDS {
         lab.kind.suite = random.of(&Suite::ALL);
         lab.kind.cvn = random.of(&[Cvn::V01, Cvn::V17]);
@@ -117,10 +144,12 @@ fn decisions_are_the_rules_and_everything_in_an_answer_agrees() {
         lab.holder.online_pin = random.one_in(2);
         lab.holder.signature = random.one_in(2);
         lab.holder.pin_from = random.of(&[0, 5_000, CardProfile::NEVER, CardProfile::NEVER]);
+        lab.rules.offline = random.one_in(2).then_some(Offline { balance: 10_000_000, payment: 1_000_000 });
+        lab.kind.oda = if lab.rules.offline.is_some() { OdaKind::Sm2 } else { OdaKind::None };
         let challenge = wallet.card_challenge().unwrap();
         let (package, profile) = lab.package_and_profile(card, &challenge).unwrap();
         wallet.add_card(package.as_bytes()).unwrap();
-        let mut last = 0;
+        let (mut last, mut spent, mut aside) = (0, 0, 0);
         for _ in 0..TAPS {
             let verified = random.one_in(4);
             if verified {
@@ -128,11 +157,14 @@ fn decisions_are_the_rules_and_everything_in_an_answer_agrees() {
             }
             let terminal = Terminal::random(&mut random, profile.cvn);
             let mut tap = prepare(&mut wallet, card, verified).unwrap();
+            if let Some(offline) = profile.offline {
+                aside = u64::max(aside, offline.balance.min(spent + offline.payment));
+            }
             let select = Command { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: &profile.product.aid() };
             assert_eq!(tap.transmit(&select.to_bytes()).status(), 0x9000);
             let response = tap.transmit(&terminal.command);
-            let expected = terminal.expected(&profile, verified);
-            let Ok(ctq) = expected else {
+            let expected = terminal.expected(&profile, verified, aside - spent);
+            let Ok((ctq, pays)) = expected else {
                 assert_eq!(Err(response.status()), expected, "{:02X?}", terminal.data);
                 assert!(response.data().is_empty());
                 refused += 1;
@@ -145,7 +177,14 @@ fn decisions_are_the_rules_and_everything_in_an_answer_agrees() {
             last += 1;
             assert_eq!(u16::from_be_bytes(said.atc), last);
             let iad = IssuerData::parse(&said.issuer_data).unwrap();
-            let result = if ctq == [0x00, 0x80] { 0xA4 } else { 0xA0 };
+            let asks = if pays.is_some() { 0x90 } else { 0xA0 };
+            let result = if ctq == [0x00, 0x80] { asks | 0x04 } else { asks };
+            let body = find(response.data(), 0x77).unwrap();
+            assert_eq!(
+                find(body, 0x9F4B).is_some(),
+                pays.is_some(),
+                "who approves offline signs nothing else"
+            );
             assert_eq!(iad.cvr, [0x03, result, 0, 0], "results and qualifiers");
             assert_eq!((iad.cvn, iad.algorithm), (profile.cvn as u8, profile.suite.algorithm()));
 
@@ -153,6 +192,12 @@ fn decisions_are_the_rules_and_everything_in_an_answer_agrees() {
             // Qualifiers that are not the card's are not believed.
             let mut flipped = request.clone();
             flipped.ctq[1] ^= 0x80;
+            if let Some(amount) = pays {
+                assert_eq!(lab.issuer.clear(&flipped), Err(Reason::VerificationMismatch));
+                assert_eq!(lab.issuer.clear(&request).map(|cleared| cleared.amount), Ok(amount));
+                (spent, approved) = (spent + amount, approved + 1);
+                continue;
+            }
             let flipped = lab.issuer.authorise(&flipped);
             assert_eq!(flipped, Decision::Declined(Reason::VerificationMismatch));
             let decision = lab.issuer.authorise(&request);
@@ -160,6 +205,6 @@ fn decisions_are_the_rules_and_everything_in_an_answer_agrees() {
             answered += 1;
         }
     }
-    println!("{answered} answered, {refused} refused");
-    assert!(answered > 500 && refused > 500);
+    println!("{answered} asked the issuer, {approved} approved, {refused} refused");
+    assert!(answered > 500 && refused > 500 && approved > 40, "{answered} {refused} {approved}");
 }

@@ -69,6 +69,10 @@ tac_default = "FCF8FCF8F0"
 "#;
 const PIN: &str = "123456";
 const NEW_PIN: &str = "97531";
+/// Terminal verification results of a card that was never online.
+const NEW_CARD: [u8; 5] = [0, 0x08, 0, 0, 0];
+/// A record with the limits 0 and 1.
+const LIMITS: &str = "70089F1401009F230101";
 
 /// The card as the kernel sees it.
 struct Slot<'a, 'b> {
@@ -264,13 +268,14 @@ fn a_foreign_terminal_takes_whole_transactions() {
         let slot = Slot { card: &mut card, forge: false };
         let mut transaction = Transaction::new(slot, &terminal, inputs(), HostMediated);
         let first = go_online(&mut transaction, PIN);
-        // Nothing is amiss for the terminal: the card was authenticated, the PIN verified. It wanted to approve offline.
-        assert_eq!(transaction.ctx.tvr.to_bytes(), [0; 5], "{suite:?}");
+        // Nothing is amiss for the terminal: the card was authenticated, the PIN verified. Only was it never online, which
+        // a terminal that reads limits asks for.
+        assert_eq!(transaction.ctx.tvr.to_bytes(), NEW_CARD, "{suite:?}");
         assert!(transaction.ctx.tsi.offline_data_authentication_was_performed);
         let issuer = Issuer { test: &test, atc: first.atc, ac: first.ac.unwrap() };
         let iad = first.iad.clone().unwrap();
-        let inputs = hex::decode("000000005000000000000000015600000000000156261124002b29ebe4").unwrap();
-        let covered = |iad: &[u8]| [&inputs[..], &[0x3C, 0x00], &issuer.atc, &iad[3..7]].concat();
+        let data = hex::decode("000000005000000000000000015600080000000156261124002b29ebe4").unwrap();
+        let covered = |iad: &[u8]| [&data[..], &[0x3C, 0x00], &issuer.atc, &iad[3..7]].concat();
         assert_eq!(issuer.cryptogram(&covered(&iad)), issuer.ac);
         assert_eq!(iad[3..7], [0x03, 0xA4, 0x10, 0x02]);
 
@@ -280,6 +285,9 @@ fn a_foreign_terminal_takes_whole_transactions() {
             issuer_scripts: vec![
                 template(0x71, &issuer.script([0x84, 0x24, 0x00, 0x00], &[])),
                 template(0x72, &issuer.pin_change(NEW_PIN)),
+                // No transaction in a row is to be taken offline; the second time with both limits.
+                template(0x72, &issuer.script([0x04, 0xDA, 0x9F, 0x14], &[0])),
+                template(0x72, &issuer.script([0x04, 0xDC, 1, 3 << 3 | 4], &hex::decode(LIMITS).unwrap())),
             ],
         };
         let approved = OnlineAuthorisationOutcome::Approved;
@@ -288,12 +296,17 @@ fn a_foreign_terminal_takes_whole_transactions() {
         let iad = generate_ac.iad.clone().unwrap();
         assert_eq!(iad[3..7], [0x03, 0x64, 0x10, 0x12]);
         assert_eq!(generate_ac.ac, Some(issuer.cryptogram(&covered(&iad))));
-        assert_eq!(transaction.ctx.tvr.to_bytes(), [0; 5], "scripts and issuer authentication");
-        assert_eq!(transaction.ctx.issuer_script_results.len(), 2);
+        assert_eq!(transaction.ctx.tvr.to_bytes(), NEW_CARD, "scripts and issuer authentication");
+        assert_eq!(transaction.ctx.issuer_script_results.len(), 4);
         // What the second script did.
         begin(&mut card, &test).unwrap();
         assert_eq!(card.transmit(&verify(PIN)).status(), 0x63C2);
         assert_eq!(card.transmit(&verify(NEW_PIN)).status(), 0x9000);
+        // What the others did: the terminal finds both limits exceeded, by the second transaction behind the online one.
+        let slot = Slot { card: &mut card, forge: false };
+        let mut transaction = Transaction::new(slot, &terminal, inputs(), HostMediated);
+        go_online(&mut transaction, NEW_PIN);
+        assert_eq!(transaction.ctx.tvr.to_bytes(), [0, 0, 0, 0x60, 0], "{suite:?}");
     }
 }
 

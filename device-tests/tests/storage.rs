@@ -141,7 +141,7 @@ fn a_card_that_an_older_trusted_app_stored_is_kept() {
     let response = lab::tap(&mut wallet, card, false, &lab::gpo_command(1, false)).unwrap();
     assert_eq!(response.status(), 0x9000);
     let head = phone.device.borrow().objects[&name].as_ref().unwrap()[..3].to_vec();
-    assert_eq!(head, [3, 0x01, 0x30]);
+    assert_eq!(head, [4, 0x01, 0x30]);
     assert_eq!(counters(&mut wallet, card), [0x0121]);
     drop(wallet.prepare_tap(card, false).unwrap());
     phone.restart();

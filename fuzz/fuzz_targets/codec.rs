@@ -3,12 +3,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use tapvault_proto::{
-    Error, approval, binding, card, device,
+    Error, approval, binding, card, contact, device, dgi,
     document::{self, PackageHeader, SealedPackage},
-    emv::{apdu::Command, qr::Code},
-    id, limited,
+    element as secure_element,
+    emv::{apdu::Command, application, qr::Code},
+    id, limited, offline,
     online::{self, PaymentRequest},
-    pad, pin, profile, service, supervisor,
+    pad, pin, profile, route, service, supervisor, token,
     trustlet::{self, Forwarded, clock, element, keys, log, network, random, store},
     tvm,
     wire::{Wire, decode_exact, encode_into},
@@ -33,7 +34,8 @@ fn round<T: Wire>(bytes: &[u8]) {
     }
 }
 
-/// Every message of a module, the first byte choosing one.
+/// Every message of a module, the first two bytes choosing one. `proto/tests/fuzzed.rs` holds the list against the
+/// messages that there are.
 macro_rules! messages {
     ($($module:ident::{$($name:ident),* $(,)?}),* $(,)?) => {
         const ROUNDS: &[fn(&[u8])] = &[
@@ -62,13 +64,19 @@ macro_rules! messages {
 messages! {
     card::{CardState, StatusRequest, StatusReply},
     device::{ChallengeRequest, ChallengeReply},
-    card::{InstallRequest, InstallReply, ListRequest, CardEntry, ListReply, ShowRequest, ShowReply, StaticAnswersRequest, LogEntry, LogRequest, LogReply, RemoveRequest, RemoveReply, TapPrepareRequest, TapPrepareReply, TapGpoRequest, TapGpoReply, QrPrepareRequest, PreparedReply, QrPayloadRequest, QrPayloadReply},
+    card::{InstallRequest, InstallReply, TimeNonceRequest, TimeNonceReply, SetTimeReply, TokenCommandReply, SuspendRequest, SuspendReply, ResumeRequest, ResumeReply, NfcStateRequest, NfcOnRequest, NfcOffRequest, NfcStateReply, ContactResetRequest, ContactResetReply, ContactCommandRequest, ContactCommandReply, ListRequest, CardEntry, ListReply, ShowRequest, ShowReply, StaticAnswersRequest, LogEntry, LogRequest, LogReply, RemoveRequest, RemoveReply, TapPrepareRequest, TapPrepareReply, TapGpoRequest, TapGpoReply, QrPrepareRequest, PreparedReply, QrPayloadRequest, QrPayloadReply},
     approval::{Approval, BeginApprovalRequest, TakeApprovalRequest, TakeApprovalReply},
     binding::{CardData, RecipientCertificate, BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData},
     online::{Role, PayeeCertificate, Order, PaymentData, OnlinePrepareRequest, OnlinePayRequest, OnlinePayReply},
     pin::{TicketPurpose, PinState, Verdict, VerificationMethod, ProviderCertificate, EnrolmentTicket, StatusRequest, StatusReply, PinStateRequest, PinStateReply, ChallengeRequest, ChallengeReply, BeginSetRequest, BeginVerifyRequest, Transfer, BeginConfirmRequest, TakeConfirmation, TakeConfirmationReply, BeginChangeRequest, EntryReply, SubmitRequest, SubmitReply, FinishRequest, FinishReply, TakeVerificationRequest, TakeVerificationReply, Pin},
     pad::{PadSuite, PadKeys, Pairing, PadOffer, PadAnswer, PadStateRequest, PadStateReply, PairReply, PadOfferRequest, PadAcceptReply, Frame, PadShow, PadPurpose, Showing, Entered, PadMessage},
-    profile::{Suite, Cvn, Product, VerificationStatus, RsaKey, OdaKey, Oda, CardProfile},
+    token::{Channel, ChannelKey, Domain, Token, TokenState, TokenAction, TokenCommand, TimeStatement},
+    contact::{ArpcMethod, Contact, CardPin},
+    route::{Endpoint, RoutesRequest, RoutesReply, RouteRequest, ChooseCardRequest, ChooseAppRequest},
+    secure_element::{InstallElementKeysRequest, InstallElementKeysReply, ElementPurpose, ElementBeginRequest, ElementFrame, ElementAnswerRequest, ElementProgress, Verified, Leave},
+    dgi::{Application},
+    application::{Record, StaticAnswers},
+    profile::{CardKeys, Suite, Cvn, Product, VerificationStatus, RsaKey, OdaKey, Oda, CardProfile},
     supervisor::{StatusRequest, StatusReply, AdmitRequest, AdmitReply, ReleaseRequest, ReleaseReply, InstallPolicyRequest, InstallPolicyReply, SessionsRequest, SessionCount, SessionsReply, Quota, ProviderRequest, ProviderReply, RegisterRequest, RegisterReply, PostRequest, TakeRequest, ProvidersRequest, ProviderEntry, ProvidersReply, TrustletsRequest, TrustletInfo, TrustletsReply, AuditEvent, AuditEntry, AuditFlushRequest, AuditFlushReply, AuditExportRequest, AuditExportReply, AuditHeadRequest, AuditHeadReply},
     tvm::{TrustletState, StatusRequest, StatusReply, InstallRequest, InstallReply, CommandRequest, CommandReply, ListRequest, TrustletEntry, ListReply, ReadLogRequest, LogLine, ReadLogReply, ElementChallengeRequest, ElementChallengeReply, ElementKeys, InstallElementRequest, InstallElementReply, OpenRequest, OpenReply, LoadRequest, LoadReply, StartRequest, StartReply, CallRequest, ResumeRequest, CancelRequest, CancelReply, Progress},
     clock::{NowRequest, NowReply},
@@ -78,18 +86,19 @@ messages! {
     network::{PostRequest, PostReply, TakeRequest, Mail, TakeReply},
     random::{DrawRequest, DrawReply},
     store::{GetRequest, GetReply, PutRequest, PutReply},
-    id::{Address, CardId, Party, ProviderId, TrustletName, Uuid},
+    id::{Address, Caller, CardId, Party, ProviderId, TrustletName, Uuid},
     service::{Rights, Service},
     trustlet::{Owner},
-    device::{DeviceCertificate, DeviceKeyRequest, DeviceKeyReply, CertifyReply},
-    document::{KeyBlock},
+    device::{Sealing, DeviceCertificate, DeviceKeyRequest, DeviceKeyReply, CertifyReply},
+    document::{Contents, KeyBlock},
+    offline::{Offline, OfflineCommand, OfflineState, OfflineStateRequest},
     limited::{KeyBatch, LimitedUse, LimitedUseKey, ReplenishRequest, KeysLeftRequest, KeysLeft},
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((choice, message)) = bytes.split_first() else { return };
-    // One more for what is no message.
-    match ROUNDS.get(usize::from(*choice)) {
+    let Some((choice, message)) = bytes.split_first_chunk() else { return };
+    // Every other choice is for what is no message.
+    match ROUNDS.get(usize::from(u16::from_be_bytes(*choice))) {
         Some(round) => round(message),
         None => {
             package(message);

@@ -4,6 +4,7 @@ use crate::{
     device::{self, DeviceError},
     keyblock::{self, Kbpk, Version},
     lab::{self, LabBank, sign},
+    offline::OfflineRecord,
     sm2_seal::{recipient as sm2_recipient, seal as sm2_seal},
 };
 use hpke::{
@@ -26,6 +27,7 @@ use tapvault_proto::{
     element::InstallElementKeysRequest,
     id::{CardId, ProviderId},
     limited::{KeyBatch, ReplenishRequest},
+    offline::OfflineCommand,
     pin::{EnrolmentTicket, ProviderCertificate, TicketPurpose},
     profile::{CardKeys, CardProfile},
     token::{ChannelKey, TimeStatement, TokenAction, TokenCommand},
@@ -266,6 +268,17 @@ impl Provider {
         let certificate = self.certificate.clone();
         let mut command =
             TokenCommand { certificate, card, key_version, sequence, action, signature: [0; 64] };
+        command.signature = sign(&self.key, &command.signed_bytes());
+        command
+    }
+
+    /// Says what a card may pay offline, as its issuer has it on record.
+    #[must_use]
+    pub fn offline_command(&self, card: CardId, key_version: u8, record: &OfflineRecord) -> OfflineCommand {
+        let OfflineRecord { loaded, commands: sequence, closed, cleared, .. } = *record;
+        let (certificate, signature) = (self.certificate.clone(), [0; 64]);
+        let mut command =
+            OfflineCommand { certificate, card, key_version, sequence, loaded, closed, cleared, signature };
         command.signature = sign(&self.key, &command.signed_bytes());
         command
     }

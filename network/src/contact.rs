@@ -30,11 +30,14 @@ pub struct ContactRules {
     pub pin_tries: u8,
     /// How the issuer answers.
     pub arpc: ArpcMethod,
+    /// How many transactions in a row a terminal may take offline, tags 9F14 and 9F23: above the first it goes online where
+    /// it can, above the second it declines where it cannot.
+    pub offline_limits: [u8; 2],
 }
 
 impl Default for ContactRules {
     fn default() -> Self {
-        Self { pin: "123456".into(), pin_tries: 3, arpc: ArpcMethod::One }
+        Self { pin: "123456".into(), pin_tries: 3, arpc: ArpcMethod::One, offline_limits: [3, 5] }
     }
 }
 
@@ -55,6 +58,22 @@ pub enum Script {
         new: String,
         /// And only from this.
         current: Option<String>,
+    },
+    /// Give a data object another value.
+    PutData {
+        /// Its tag.
+        tag: u16,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// Replace a record.
+    UpdateRecord {
+        /// Short file identifier, 1 to 30.
+        sfi: u8,
+        /// Record number.
+        number: u8,
+        /// The record with its template.
+        data: Vec<u8>,
     },
 }
 
@@ -79,6 +98,7 @@ impl TestCard {
     pub fn profile(&self) -> Result<CardProfile, IssueError> {
         let mut profile = lab_profile(&self.order, &self.token, self.key_version)?;
         let par = String::from_utf8_lossy(&profile.token.par);
+        let [lower, upper] = self.rules.offline_limits;
         let card = oda::Card {
             token: &self.token,
             expiry: profile.expiry().ok_or(IssueError::Digits)?,
@@ -89,6 +109,7 @@ impl TestCard {
                 psn: PSN,
                 track2: &profile.track2,
                 objects: &[(0x8C, &CDOL1), (0x8D, &CDOL2), (0x8E, &CVM_LIST), (0x9F49, &DDOL)],
+                unsigned: &[(0x9F14, &[lower]), (0x9F23, &[upper])],
             }),
         };
         let oda = oda::make(self.order.kind.oda, self.order.bank, &card);
@@ -143,7 +164,7 @@ impl TestCard {
     /// A script command for the transaction with this counter and first cryptogram, with its MAC.
     ///
     /// # Errors
-    /// [`Error::PinFormat`].
+    /// [`Error::PinFormat`]; [`Error::BadParameters`] for more than 251 bytes of data, or no short file identifier.
     pub fn script(&self, atc: u16, cryptogram: &[u8; 8], script: &Script) -> Result<Vec<u8>, Error> {
         let (suite, to) = (self.order.kind.suite, (atc, cryptogram));
         let (header, data) = match script {
@@ -157,9 +178,17 @@ impl TestCard {
                 let p2 = if current.is_some() { 1 } else { 2 };
                 ([0x84, 0x24, 0, p2], enciphered.ok_or(Error::PinFormat)?.to_vec())
             }
+            Script::PutData { tag, value } => {
+                let [high, low] = tag.to_be_bytes();
+                ([0x04, 0xDA, high, low], value.clone())
+            }
+            Script::UpdateRecord { sfi: sfi @ 1..=30, number, data } => {
+                ([0x04, 0xDC, *number, sfi << 3 | 4], data.clone())
+            }
+            Script::UpdateRecord { .. } => return Err(Error::BadParameters),
         };
         let mac = suite::script_mac(suite, &self.key(ContactKey::Mac), to, header, &data);
-        let lc = u8::try_from(data.len() + mac.len()).map_err(|_| Error::Internal)?;
+        let lc = u8::try_from(data.len() + mac.len()).map_err(|_| Error::BadParameters)?;
         Ok([&header[..], &[lc], &data, &mac].concat())
     }
 }

@@ -23,8 +23,6 @@ const CVR_PIN_VERIFIED: u8 = 0x04;
 /// Seconds that a card's clock may be ahead of the issuer's. It is set by a time statement, which counts from when its
 /// nonce was drawn: one that is held back longer makes codes from the future, and those are declined.
 const AHEAD: u64 = 10;
-/// CTQ byte 2 bit 8: the phone verified the holder (CDCVM).
-const CTQ_CDCVM: u8 = 0x80;
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident, $arc:literal, $text:literal;)*) => {
@@ -81,6 +79,14 @@ reasons! {
     OverCodeLimit, "61", "more than the token service lets one code pay";
     /// CTQ and CVR disagree on the wallet PIN.
     VerificationMismatch, "05", "the qualifiers and the card's results disagree on the holder's verification";
+    /// The card has no rules for offline approval, and its keys never made one.
+    NotOfflineCard, "05", "the card approves nothing offline";
+    /// The cryptogram's type does not approve.
+    NotOfflineApproval, "05", "the card did not approve offline: its results do not say TC";
+    /// Cards approve offline in their own currency.
+    ForeignCurrency, "05", "the card approves offline in its own currency only; the record was altered";
+    /// More than was loaded for offline payments.
+    OverLoaded, "61", "more than was ever loaded into the card for offline payments";
     /// The new counter could not be stored.
     StateNotStored, "96", "the counter could not be stored, so nothing is approved; check the state file";
 }
@@ -188,6 +194,9 @@ impl Issuer {
                 let mut cards = self.cards.clone();
                 if let Some(card) = cards.get_mut(position) {
                     card.spend(atc, request.channel);
+                    if let Some(offline) = &mut card.offline {
+                        offline.used.insert(atc, 0);
+                    }
                 }
                 match self.store(cards) {
                     Ok(()) => Decision::Approved { arpc, atc, holder_verified },
@@ -227,13 +236,14 @@ impl Issuer {
         Ok(())
     }
 
-    fn check(&self, request: &AuthorisationRequest, now: u64) -> Result<Accepted, Reason> {
+    /// The card that a request is of, and its results; nothing is verified yet.
+    pub(crate) fn identify(
+        &self,
+        request: &AuthorisationRequest,
+    ) -> Result<(usize, &CardRecord, IssuerData), Reason> {
         let token = token_of(&request.track2).ok_or(Reason::MalformedTrack2)?;
         let found = self.cards.iter().enumerate().find(|(_, card)| card.token == token);
         let (position, card) = found.ok_or(Reason::UnknownCard)?;
-        if card.status != CardStatus::Active {
-            return Err(Reason::CardBlocked);
-        }
         let issued = track2_of(&card.token, &card.expiry);
         if issued.as_ref() != Some(&request.track2) || request.psn != [card.psn] {
             return Err(Reason::WrongCardData);
@@ -245,19 +255,27 @@ impl Issuer {
         if iad.key_version != card.key_version {
             return Err(Reason::WrongKeyVersion);
         }
-        let holder_verified = holder_verified(iad.cvr)?;
+        Ok((position, card, iad))
+    }
+
+    fn check(&self, request: &AuthorisationRequest, now: u64) -> Result<Accepted, Reason> {
+        let (position, card, iad) = self.identify(request)?;
+        if card.status != CardStatus::Active {
+            return Err(Reason::CardBlocked);
+        }
+        let holder_verified = holder_of(iad.cvr, CVR_ARQC, Reason::NotOnlineRequest)?;
         let (arpc, atc) = verify(card, &iad, request)?;
         // Below here the request is the card's own; a replay is told from a forgery.
         if card.limited_use.as_ref().is_some_and(|limited| atc > limited.given) {
             return Err(Reason::KeyNotGiven);
         }
-        if !card.is_unused(atc, request.channel) {
+        let cleared = card.offline.as_ref().is_some_and(|offline| offline.is_used(atc));
+        if cleared || !card.is_unused(atc, request.channel) {
             return Err(Reason::ReplayedAtc);
         }
         match request.channel {
             Channel::Nfc => {
-                let [_, qualifiers] = request.ctq;
-                if (qualifiers & CTQ_CDCVM != 0) != holder_verified {
+                if request.ctq_claims_phone() != holder_verified {
                     return Err(Reason::VerificationMismatch);
                 }
             }
@@ -288,19 +306,19 @@ struct Accepted {
     holder_verified: bool,
 }
 
-/// Whether the card says that the wallet PIN was verified. Our cards send two values only.
-fn holder_verified(cvr: [u8; 4]) -> Result<bool, Reason> {
-    const ARQC_PIN: u8 = CVR_ARQC | CVR_PIN_VERIFIED;
+/// Whether the card says that the wallet PIN was verified. Of a `wanted` type of cryptogram our cards send two values only;
+/// another type is `other`.
+pub(crate) fn holder_of(cvr: [u8; 4], wanted: u8, other: Reason) -> Result<bool, Reason> {
     match cvr {
-        [_, CVR_ARQC, 0, 0] => Ok(false),
-        [_, ARQC_PIN, 0, 0] => Ok(true),
-        [_, result, ..] if result & 0xF0 != CVR_ARQC => Err(Reason::NotOnlineRequest),
+        [_, result, 0, 0] if result == wanted => Ok(false),
+        [_, result, 0, 0] if result == wanted | CVR_PIN_VERIFIED => Ok(true),
+        [_, result, ..] if result & 0xF0 != wanted => Err(other),
         _ => Err(Reason::MalformedIad),
     }
 }
 
 /// Checks the cryptogram in constant time; returns the ARPC and the counter.
-fn verify(
+pub(crate) fn verify(
     card: &CardRecord,
     iad: &IssuerData,
     request: &AuthorisationRequest,

@@ -1,6 +1,6 @@
 //! The other side of TapVault's wire: what a bank, an issuer and a contactless terminal do.
 //!
-//! * [`terminal`]: a contactless terminal (qPBOC, online only) that explains every exchange.
+//! * [`terminal`]: a contactless terminal (qPBOC, online, offline or both) that explains every exchange.
 //! * [`input`]: what commands read.
 //! * [`frame`]: how terminal and card reach each other, the protocol of vsmartcard's `vpcd`.
 //! * [`issuer`]: says yes or no to a payment; [`registry`] issues cards, [`state`] keeps both on disk,
@@ -12,6 +12,7 @@
 //! * [`contact`]: the contact test profile, made and answered for.
 //! * [`binding`]: how a card comes to a phone: data or chip, the network's code, the holder's name, the order.
 //! * [`oda`]: certificates and keys of offline data authentication.
+//! * [`offline`]: loads cards for offline payments, and takes those later.
 //! * [`element`]: a secure element in software, for the TEE's channel to one.
 //! * [`bank`]: seals cards for a phone and permits PINs; [`lab`] holds the keys everybody knows.
 //!
@@ -35,6 +36,7 @@ pub mod kind;
 pub mod lab;
 pub mod limited;
 pub mod oda;
+pub mod offline;
 pub mod online;
 pub mod registry;
 pub mod request;

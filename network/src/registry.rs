@@ -6,6 +6,7 @@ use crate::{
     kind::CardKind,
     lab::LabBank,
     oda,
+    offline::OfflineRecord,
     request::track2_of,
     state::{CardRecord, CardStatus, Given, StateError},
     suite,
@@ -16,6 +17,7 @@ use tapvault_proto::{
     Error,
     id::CardId,
     limited::LimitedUse,
+    offline::Offline,
     profile::{CardKeys, CardProfile, Product, VerificationStatus},
     token::{Channel, ChannelKey, Domain, PAR_LEN, REQUESTOR_LEN, Token, TokenAction, TokenCommand},
     wire::Bytes,
@@ -65,11 +67,19 @@ pub struct TokenRules {
     pub active: bool,
     /// With how many limited-use keys left the wallet fetches more; `None` puts unique derived keys into the phone.
     pub limited_use: Option<u8>,
+    /// What it may pay offline. A phone takes such a card only where it is protected from a rollback.
+    pub offline: Option<Offline>,
 }
 
 impl Default for TokenRules {
     fn default() -> Self {
-        Self { channels: Channel::ALL.to_vec(), domain: Domain::unlimited(), active: true, limited_use: None }
+        Self {
+            channels: Channel::ALL.to_vec(),
+            domain: Domain::unlimited(),
+            active: true,
+            limited_use: None,
+            offline: None,
+        }
     }
 }
 
@@ -183,6 +193,7 @@ impl Issuer {
             commands: 0,
             kind: order.kind,
             limited_use: channels.map(|channels| Given { channels, given: 0 }),
+            offline: order.rules.offline.map(|offline| OfflineRecord::new(offline.balance)),
         };
         let mut cards = self.cards.clone();
         match known.and_then(|at| cards.get_mut(at)) {
@@ -199,6 +210,10 @@ impl Issuer {
 pub enum CommandError {
     /// No such card.
     UnknownCard,
+    /// It approves nothing offline.
+    NotOffline,
+    /// More than an amount can be would be loaded.
+    TooMuch,
     /// Its bank could not sign.
     Bank(BankError),
     /// The number could not be stored; nothing was signed.
@@ -209,6 +224,8 @@ impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownCard => f.write_str("no such card; `tapvault-bank cards` lists them"),
+            Self::NotOffline => f.write_str("the card approves nothing offline; issue it with a balance"),
+            Self::TooMuch => f.write_str("a card can be loaded with 12 digits in all"),
             Self::Bank(error) => error.fmt(f),
             Self::State(error) => write!(f, "nothing was signed: {error}"),
         }
@@ -304,6 +321,7 @@ pub fn lab_profile(order: &Order, token: &str, key_version: u8) -> Result<CardPr
             domain: order.rules.domain.clone(),
         },
         oda,
+        offline: order.rules.offline,
         contact: None,
         last_four,
         art: bytes(b"lab-blue")?,

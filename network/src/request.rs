@@ -114,6 +114,13 @@ impl AuthorisationRequest {
         Self { channel, ..Self::new(&terminal, card) }
     }
 
+    /// Whether the qualifiers say that the phone verified the holder (CDCVM): CTQ byte 2 bit 8.
+    #[must_use]
+    pub const fn ctq_claims_phone(&self) -> bool {
+        let [_, qualifiers] = self.ctq;
+        qualifiers & 0x80 != 0
+    }
+
     /// The amount in minor units; `None` when it is not BCD.
     #[must_use]
     pub fn amount_minor(&self) -> Option<u64> {

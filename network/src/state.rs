@@ -5,12 +5,14 @@ use crate::{
     binding::Bindings,
     kind::{CardKind, read_all, write_all},
     lab::LabBank,
+    offline::OfflineRecord,
 };
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -71,6 +73,9 @@ pub struct CardRecord {
     /// What was given out of its limited-use keys; `None` for a card that derives its session keys itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limited_use: Option<Given>,
+    /// What it may pay offline and did; `None` for a card that always asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<OfflineRecord>,
 }
 
 /// What was given out of a card's limited-use keys.
@@ -191,15 +196,7 @@ impl StateFile {
         if !create && !path.exists() {
             return Err(StateError::Missing(path.to_owned()));
         }
-        // The state is replaced by renaming, so the lock is on a file that stays.
-        let lock_path = beside(path, ".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(&lock_path)
-            .map_err(|error| StateError::Io(lock_path, error))?;
-        wait_for(&lock, path)?;
+        let lock = lock(path)?;
         let (cards, bindings) = match fs::read(path) {
             Ok(bytes) => parse(path, &bytes)?,
             Err(error) if create && error.kind() == io::ErrorKind::NotFound => Default::default(),
@@ -227,8 +224,24 @@ impl StateFile {
 /// # Errors
 /// The file system's; `path` then holds what it held.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_by(path, bytes, File::create(beside(path, ".new"))?)
+}
+
+/// As [`replace`], in a file that only its owner may read: for what holds keys.
+///
+/// # Errors
+/// The file system's; `path` then holds what it held.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = beside(path, ".new");
-    let mut file = File::create(&temporary)?;
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    replace_by(path, bytes, OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?)
+}
+
+fn replace_by(path: &Path, bytes: &[u8], mut file: File) -> io::Result<()> {
+    let temporary = beside(path, ".new");
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
@@ -240,6 +253,23 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+/// Takes the lock of a state, which lasts as long as the file that is returned.
+///
+/// # Errors
+/// [`StateError::Busy`] after a while, [`StateError::Io`].
+pub(crate) fn lock(path: &Path) -> Result<File, StateError> {
+    // The state is replaced by renaming, so the lock is on a file that stays.
+    let lock_path = beside(path, ".lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&lock_path)
+        .map_err(|error| StateError::Io(lock_path, error))?;
+    wait_for(&lock, path)?;
+    Ok(lock)
 }
 
 fn wait_for(lock: &File, path: &Path) -> Result<(), StateError> {
@@ -284,6 +314,7 @@ mod tests {
             highest_tap: None,
             code_limit: None,
             limited_use: None,
+            offline: None,
             commands: 0,
             status: CardStatus::Active,
             kind: CardKind::default(),

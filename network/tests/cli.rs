@@ -22,8 +22,8 @@ use tapvault_network::{
     registry::{HolderRules, Order, TokenRules, lab_profile},
 };
 use tapvault_proto::{
-    device::DeviceCertificate, document::SealedPackage, id::CardId, limited::ReplenishRequest,
-    wire::decode_exact,
+    device::DeviceCertificate, document::SealedPackage, element::InstallElementKeysRequest, id::CardId,
+    limited::ReplenishRequest, wire::decode_exact,
 };
 
 const BANK: &str = env!("CARGO_BIN_EXE_tapvault-bank");
@@ -297,4 +297,22 @@ fn a_bad_challenge_issues_nothing() {
         assert_eq!(fs::read(folder.join("bank.json")).unwrap(), before);
     }
     fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn element_keys_are_sealed_for_a_device_and_for_nothing_else() {
+    let folder = issued("element-keys");
+    let output = bank(&folder, &["element-keys", "--challenge", "challenge.json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let bytes = hex::decode(document["element-keys"].as_str().unwrap()).unwrap();
+    let request: InstallElementKeysRequest = decode_exact(&bytes).unwrap();
+    assert_eq!(request.challenge, [9; 32]);
+    // A challenge that no device signed.
+    let mut challenge: Value =
+        serde_json::from_slice(&fs::read(folder.join("challenge.json")).unwrap()).unwrap();
+    challenge["challenge"] = Value::from("0a".repeat(32));
+    fs::write(folder.join("challenge.json"), challenge.to_string()).unwrap();
+    let output = bank(&folder, &["element-keys", "--challenge", "challenge.json"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
 }

@@ -16,6 +16,7 @@ use crate::{
     },
     id::{CardId, ProviderId},
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
+    offline::{OfflineCommand, OfflineState, OfflineStateRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
     route::{ChooseAppRequest, ChooseCardRequest, RouteRequest, RoutesReply, RoutesRequest},
     token::{Channel, TimeStatement, TokenCommand},
@@ -171,6 +172,8 @@ crate::message! {
         /// The way it was to be paid. Of others than taps the card knows neither date nor type: both are zero; of a
         /// code not even amount and currency.
         channel: Channel,
+        /// Whether the card approved it offline, and did not ask its issuer.
+        offline: bool,
     }
 }
 crate::message! {
@@ -431,6 +434,10 @@ crate::service! {
         0x0112 device_key(DeviceKeyRequest) -> DeviceKeyReply, needs WALLET;
         /// Stores the factory's certificate of them.
         0x0113 certify(DeviceCertificate) -> CertifyReply, needs WALLET;
+        /// What a card may pay offline.
+        0x0114 offline_state(OfflineStateRequest) -> OfflineState, needs WALLET;
+        /// Obeys a provider's word on what a card may pay offline.
+        0x0115 offline_command(OfflineCommand) -> OfflineState, needs WALLET;
         /// Makes the card ready for taps: all storage access happens here. With a PIN verification it also switches NFC on.
         0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
         /// Answers GET PROCESSING OPTIONS.

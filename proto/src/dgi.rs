@@ -4,13 +4,14 @@
 //! | DGI | value |
 //! | --- | --- |
 //! | A001 | the application: [`Application`] |
-//! | 8000 | the key for taps, 16 bytes |
+//! | 8000 | the key for taps, 16 bytes; behind a leave the session key of its counter |
+//! | A003 | empty, in place of 8000: limited-use keys, one comes with each leave |
 //! | SFI, record number | a record, template 70 |
 //! | 8201 to 8205 | the RSA key: `q⁻¹ mod p`, `dq`, `dp`, `q`, `p` |
 //! | 8206 | the SM2 key, 32 bytes |
-//! | A002 | leave for one tap: [`Leave`], alone |
+//! | A002 | leave for one tap: [`Leave`], apart from all but 8000 |
 //!
-//! 8000 and 8201 to 8205 have their usual meaning; 8206, A001 and A002 are our own. Keys for other ways to pay, the
+//! 8000 and 8201 to 8205 have their usual meaning; 8206 and A001 to A003 are our own. Keys for other ways to pay, the
 //! token's life and what is for display stay behind.
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     element::Leave,
     emv::application::Record,
     id::CardId,
+    limited::LimitedUse,
     profile::{
         CardKeys, CardProfile, Cvn, Key128, Oda, OdaKey, Product, RsaKey, SecretBytes, Suite,
         VerificationStatus,
@@ -33,6 +35,8 @@ const APPLICATION: u16 = 0xA001;
 const LEAVE: u16 = 0xA002;
 /// DGI of the key for taps.
 const KEY: u16 = 0x8000;
+/// DGI that says that there is none.
+const LIMITED_USE: u16 = 0xA003;
 /// DGI of the first part of an RSA key.
 const RSA: u16 = 0x8201;
 /// DGI of an SM2 key.
@@ -44,8 +48,8 @@ const MAX_VALUE: usize = 254;
 
 /// Longest card in groupings: application, key, four records, five parts of a key.
 pub const MAX_CARD: usize = HEAD + Application::MAX + HEAD + 16 + 4 * (HEAD + MAX_VALUE) + 5 * (HEAD + 124);
-/// Length of a leave at most.
-pub const MAX_LEAVE: usize = HEAD + Leave::MAX;
+/// Length of a leave at most, with a key.
+pub const MAX_LEAVE: usize = HEAD + Leave::MAX + HEAD + 16;
 const _: () = assert!(Application::MAX <= MAX_VALUE && Leave::MAX <= MAX_VALUE);
 
 crate::message! {
@@ -95,16 +99,20 @@ crate::message! {
 pub enum Personalisation {
     /// A card.
     Card(CardId, CardProfile),
-    /// Leave for one tap.
-    Leave(Leave),
+    /// Leave for one tap; for a card with limited-use keys, the session key of its counter.
+    Leave(Leave, Option<Key128>),
 }
 
-/// Writes a card; returns the length. What is written holds keys.
+/// Writes a card; returns the length. What is written holds keys; no limited-use key is among them, each goes with the
+/// leave for its payment.
 ///
 /// # Errors
-/// [`Error::NotForElement`] for a card that has no key for taps; [`Error::ShortBuffer`] for less than [`MAX_CARD`] bytes.
+/// [`Error::NotForElement`] unless [`CardProfile::fits_element`]; [`Error::ShortBuffer`] for less than [`MAX_CARD`]
+/// bytes.
 pub fn encode_card(card: CardId, profile: &CardProfile, out: &mut [u8]) -> Result<usize, Error> {
-    let udk = profile.udk(Channel::Nfc).ok_or(Error::NotForElement)?;
+    if !profile.fits_element() {
+        return Err(Error::NotForElement);
+    }
     let out = &mut Writer::new(out);
     let application = Application {
         card,
@@ -127,7 +135,10 @@ pub fn encode_card(card: CardId, profile: &CardProfile, out: &mut [u8]) -> Resul
         afl: profile.oda.as_ref().map(|oda| oda.afl.clone()).unwrap_or_default(),
     };
     put_message(out, APPLICATION, &application)?;
-    put(out, KEY, udk.expose())?;
+    match profile.udk(Channel::Nfc) {
+        Some(udk) => put(out, KEY, udk.expose())?,
+        None => put(out, LIMITED_USE, &[])?,
+    }
     let Some(oda) = &profile.oda else { return Ok(out.len()) };
     for record in &oda.records {
         put(out, u16::from_be_bytes([record.sfi, record.number]), &record.data)?;
@@ -144,13 +155,16 @@ pub fn encode_card(card: CardId, profile: &CardProfile, out: &mut [u8]) -> Resul
     Ok(out.len())
 }
 
-/// Writes a leave; returns the length.
+/// Writes a leave, and the session key of its counter for a card with limited-use keys; returns the length.
 ///
 /// # Errors
 /// [`Error::ShortBuffer`] for less than [`MAX_LEAVE`] bytes.
-pub fn encode_leave(leave: &Leave, out: &mut [u8]) -> Result<usize, Error> {
+pub fn encode_leave(leave: &Leave, key: Option<&Key128>, out: &mut [u8]) -> Result<usize, Error> {
     let out = &mut Writer::new(out);
     put_message(out, LEAVE, leave)?;
+    if let Some(key) = key {
+        put(out, KEY, key.expose())?;
+    }
     Ok(out.len())
 }
 
@@ -162,15 +176,28 @@ pub fn encode_leave(leave: &Leave, out: &mut [u8]) -> Result<usize, Error> {
 pub fn decode(groupings: &[u8]) -> Result<Personalisation, Error> {
     let input = &mut Groupings(Reader::new(groupings));
     if let Some(leave) = input.take_if(|dgi| dgi == LEAVE)? {
-        return input.end().and_then(|()| decode_exact(leave)).map(Personalisation::Leave);
+        let key = input.take_if(|dgi| dgi == KEY)?.map(key).transpose()?;
+        input.end()?;
+        return Ok(Personalisation::Leave(decode_exact(leave)?, key));
     }
     let application: Application = decode_exact(input.take(APPLICATION)?)?;
-    let key = input.take(KEY)?.try_into().map_err(|_| Error::BadParameters)?;
+    let keys = if let Some(bytes) = input.take_if(|dgi| dgi == KEY)? {
+        CardKeys::Udk(Vec::from_iter([ChannelKey { channel: Channel::Nfc, udk: key(bytes)? }]))
+    } else if input.take(LIMITED_USE)?.is_empty() {
+        // When to fetch more is the trusted app's business.
+        CardKeys::LimitedUse(LimitedUse { channels: Vec::from_iter([Channel::Nfc]), threshold: 1 })
+    } else {
+        return Err(Error::BadParameters);
+    };
     let oda = if application.afl.is_empty() { None } else { Some(oda(input, application.afl.clone())?) };
     input.end()?;
-    let (card, profile) = profile(application, Key128::new(key), oda);
+    let (card, profile) = profile(application, keys, oda);
     profile.check()?;
     Ok(Personalisation::Card(card, profile))
+}
+
+fn key(bytes: &[u8]) -> Result<Key128, Error> {
+    bytes.try_into().map(Key128::new).map_err(|_| Error::BadParameters)
 }
 
 fn oda(input: &mut Groupings<'_>, afl: Bytes<16>) -> Result<Oda, Error> {
@@ -193,7 +220,7 @@ fn oda(input: &mut Groupings<'_>, afl: Bytes<16>) -> Result<Oda, Error> {
     Ok(Oda { afl, records, key })
 }
 
-fn profile(application: Application, udk: Key128, oda: Option<Oda>) -> (CardId, CardProfile) {
+fn profile(application: Application, keys: CardKeys, oda: Option<Oda>) -> (CardId, CardProfile) {
     let Application { card, key_version, suite, cvn, product, priority, .. } = application;
     let profile = CardProfile {
         format: CardProfile::FORMAT,
@@ -211,7 +238,7 @@ fn profile(application: Application, udk: Key128, oda: Option<Oda>) -> (CardId, 
         signature_allowed: application.signature_allowed,
         verification_from: application.verification_from,
         verification_status: application.verification_status,
-        keys: CardKeys::Udk(Vec::from_iter([ChannelKey { channel: Channel::Nfc, udk }])),
+        keys,
         token: Token {
             par: application.par,
             requestor: [b'0'; REQUESTOR_LEN],
@@ -219,6 +246,7 @@ fn profile(application: Application, udk: Key128, oda: Option<Oda>) -> (CardId, 
             domain: Domain { amount: application.amount, ..Domain::unlimited() },
         },
         oda,
+        offline: None,
         contact: None,
         last_four: [b'0'; 4],
         art: Bytes::new(),

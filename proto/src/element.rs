@@ -108,7 +108,8 @@ crate::message! {
 }
 crate::message! {
     /// Leave for one cryptogram: all that the element knows of the holder, the NFC switch and the token's life. It is
-    /// good for one GET PROCESSING OPTIONS, whatever becomes of it.
+    /// good for one GET PROCESSING OPTIONS, whatever becomes of it. A card with limited-use keys gets the one of the
+    /// counter with it ([`crate::dgi`]).
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     Leave {
         /// The card.

@@ -99,6 +99,8 @@ errors! {
     KeyBlockInvalid = 0x8054_020D, "a key block in the package is malformed, or was made for another package";
     /// A key block is authentic, and its key for another use, algorithm or length.
     KeyBlockPurpose = 0x8054_020E, "a key block in the package holds a key that is not for this card's cryptograms";
+    /// The profile may approve offline, and the platform does not claim to protect stored state from a rollback.
+    RollbackUnprotected = 0x8054_020F, "offline approval needs storage that is protected from a rollback (gpd.tee.trustedStorage.antiRollback.protectionLevel 1000); ask the provider for a card without it";
 
     // 0x8054_03xx: cards and taps.
 
@@ -131,6 +133,8 @@ errors! {
     KeysFull = 0x8054_0313, "the card has limited-use keys enough; fetch a batch when few are left";
     /// The opened batch is malformed, or for another version of the card's keys or other channels.
     BatchInvalid = 0x8054_0314, "the batch of limited-use keys does not fit the card";
+    /// The card approves nothing offline.
+    NotOffline = 0x8054_0315, "this card approves nothing offline: it always asks its issuer";
     /// A payment request is not valid JSON of the expected shape, or breaks a rule of its fields.
     RequestMalformed = 0x8054_0320, "the payment request is malformed; ask the merchant or wallet for it again";
     /// The certificate in a payment request does not chain to the trust root of this TA.
@@ -318,6 +322,7 @@ mod tests {
                 0x8054_020C,
                 0x8054_020D,
                 0x8054_020E,
+                0x8054_020F,
                 0x8054_0301,
                 0x8054_0302,
                 0x8054_0303,
@@ -332,6 +337,7 @@ mod tests {
                 0x8054_0312,
                 0x8054_0313,
                 0x8054_0314,
+                0x8054_0315,
                 0x8054_0320,
                 0x8054_0321,
                 0x8054_0322,

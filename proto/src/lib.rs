@@ -8,6 +8,7 @@
 //! * [`error`]: every failure a trusted app can report, with its stable 32-bit code.
 //! * [`emv`]: BER-TLV, APDUs, and the one contactless state machine that client and trusted app share.
 //! * [`device`]: the device's keys, and the challenges that they sign.
+//! * [`offline`]: what a card may pay without asking its issuer.
 //! * [`limited`]: limited-use keys, in place of keys to derive them from.
 //! * [`token`]: where a token may be used, and the commands that move it through its life.
 //! * [`binding`]: card data typed by their holder, sealed for their bank.
@@ -34,6 +35,7 @@ pub mod emv;
 pub mod error;
 pub mod id;
 pub mod limited;
+pub mod offline;
 pub mod online;
 pub mod pad;
 pub mod pin;

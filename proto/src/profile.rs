@@ -5,6 +5,7 @@ use crate::{
     contact::Contact,
     emv::{AID_UNIONPAY_DEBIT, application::Record, gpo},
     limited::LimitedUse,
+    offline::Offline,
     token::{self, Channel, ChannelKey, Token},
     wire::{Bytes, Reader, Wire, Writer},
 };
@@ -344,6 +345,10 @@ crate::message! {
         token: Token,
         /// Offline data authentication, for terminals that want it of an online payment; a card can go without.
         oda: Option<Oda>,
+        /// What the card may pay offline; phone cards usually are online only. Needs offline data authentication, which
+        /// is all that a terminal has to go by, and unique derived keys: limited-use keys are there so that the token
+        /// service sees each payment before it is done.
+        offline: Option<Offline>,
         /// What makes the card a test profile for contact terminals; phone cards have none.
         contact: Option<Contact>,
         /// Last four digits of the account number behind the token; for display.
@@ -357,7 +362,7 @@ crate::message! {
 
 impl CardProfile {
     /// The format this crate writes.
-    pub const FORMAT: u8 = 3;
+    pub const FORMAT: u8 = 4;
     /// As `verification_from`: the terminal alone decides.
     pub const NEVER: u64 = u64::MAX;
 
@@ -380,6 +385,9 @@ impl CardProfile {
             && self.psn < 0xA0
             && self.expiry().is_some()
             && self.token.check()
+            && self.offline.is_none_or(|offline| {
+                offline.check() && self.oda.is_some() && self.udk(Channel::Nfc).is_some()
+            })
             && match &self.contact {
                 None => self.keys.check() && self.oda.as_ref().is_none_or(|oda| oda.check(true)),
                 // It pays no way that a phone does, and its records are all the issuer's.
@@ -408,6 +416,13 @@ impl CardProfile {
             CardKeys::Udk(_) => self.udk(channel).is_some(),
             CardKeys::LimitedUse(rules) => rules.channels.contains(&channel),
         }
+    }
+
+    /// Whether a secure element can make its cryptograms: of taps, and none for offline approval, of which an element
+    /// would have to keep account.
+    #[must_use]
+    pub fn fits_element(&self) -> bool {
+        self.allows(Channel::Nfc) && self.offline.is_none()
     }
 
     /// The rules of its limited-use keys, if those are what it has.

@@ -8,6 +8,7 @@ use tapvault_proto::{
     element::{Leave, Verified},
     emv::application::Record,
     id::CardId,
+    limited::LimitedUse,
     profile::{
         CardKeys, CardProfile, Cvn, Key128, Oda, OdaKey, Product, RsaKey, SecretBytes, Suite,
         VerificationStatus,
@@ -58,6 +59,7 @@ fn profile(channel: Channel, oda: Option<Oda>) -> CardProfile {
             domain: Domain { amount: 9_000, ..Domain::unlimited() },
         },
         oda,
+        offline: None,
         contact: None,
         last_four: *b"0000",
         art: Bytes::new(),
@@ -145,13 +147,62 @@ fn leave_comes_back_and_stands_alone() {
     for verified in [None, Some(Verified { ceiling: 100, currency: 0x0156, exact: true })] {
         let leave = Leave { card: CARD, key_version: 3, counter: 17, verified };
         let mut bytes = [0; MAX_LEAVE];
-        let len = encode_leave(&leave, &mut bytes).unwrap();
+        let len = encode_leave(&leave, None, &mut bytes).unwrap();
         let good = &bytes[..len];
-        assert!(matches!(decode(good), Ok(Personalisation::Leave(again)) if again == leave));
+        assert!(matches!(decode(good), Ok(Personalisation::Leave(again, None)) if again == leave));
         for cut in 0..len {
             assert!(decode(&good[..cut]).is_err(), "cut at {cut}");
         }
         assert!(decode(&[good, good].concat()).is_err());
         assert!(decode(&[good, &groupings(&profile(Channel::Nfc, None))].concat()).is_err());
+    }
+}
+
+#[test]
+fn a_limited_use_key_comes_with_the_leave_for_its_payment() {
+    let leave = Leave { card: CARD, key_version: 3, counter: 17, verified: None };
+    let mut bytes = [0; MAX_LEAVE];
+    let alone = encode_leave(&leave, None, &mut bytes).unwrap();
+    let len = encode_leave(&leave, Some(&Key128::new([0x4C; 16])), &mut bytes).unwrap();
+    let good = &bytes[..len];
+    let Ok(Personalisation::Leave(again, Some(key))) = decode(good) else { panic!("no leave with a key") };
+    assert_eq!((again, key.expose()), (leave, &[0x4C; 16]));
+    for cut in (0..len).filter(|cut| *cut != alone) {
+        assert!(decode(&good[..cut]).is_err(), "cut at {cut}");
+    }
+    let (leave, key) = good.split_at(alone);
+    let short = [&[0x80, 0x00, 15], &key[3..18]].concat();
+    for wrong in [[key, leave].concat(), [good, key].concat(), [leave, &short].concat()] {
+        assert!(decode(&wrong).is_err());
+    }
+}
+
+#[test]
+fn a_card_with_limited_use_keys_goes_without_them() {
+    let limited = |channels: &[Channel]| {
+        let mut profile = profile(Channel::Nfc, Some(oda(sm2())));
+        let channels = channels.iter().copied().collect();
+        profile.keys = CardKeys::LimitedUse(LimitedUse { channels, threshold: 5 });
+        profile
+    };
+    let good = groupings(&limited(&[Channel::Nfc, Channel::Qr]));
+    let Ok(Personalisation::Card(_, again)) = decode(&good) else { panic!("no card") };
+    let rules = again.limited_use().unwrap();
+    assert_eq!(rules.channels, [Channel::Nfc]);
+    let none = encode_card(CARD, &limited(&[Channel::Qr]), &mut [0; MAX_CARD]);
+    assert_eq!(none, Err(Error::NotForElement));
+    // Either a key or none: not both, nor a key in the place that says so.
+    let at = good.windows(3).position(|window| window == [0xA0, 0x03, 0]).unwrap();
+    let (before, behind) = (&good[..at], &good[at + 3..]);
+    let key = [&[0x80, 0x00, 16][..], &[1; 16]].concat();
+    assert!(decode(&[before, &key, behind].concat()).is_ok());
+    let named = [&[0xA0, 0x03, 16][..], &[1; 16]].concat();
+    for wrong in [
+        [before, behind].concat(),
+        [before, &key, &good[at..]].concat(),
+        [before, &good[at..at + 3], &key, behind].concat(),
+        [before, &named, behind].concat(),
+    ] {
+        assert!(decode(&wrong).is_err());
     }
 }

@@ -6,6 +6,8 @@ use tapvault_proto::{
     Error,
     contact::{ArpcMethod, CardPin, Contact},
     emv::application::Record,
+    limited::LimitedUse,
+    offline::{MAX_AMOUNT, Offline},
     profile::{
         CardKeys, CardProfile, Cvn, Key128, Oda, OdaKey, Product, RsaKey, SecretBytes, Suite,
         VerificationStatus,
@@ -67,6 +69,7 @@ fn profile(oda: Option<Oda>) -> CardProfile {
             domain: Domain::unlimited(),
         },
         oda,
+        offline: None,
         contact: None,
         last_four: *b"4321",
         art: bytes(b"lab-blue"),
@@ -195,5 +198,37 @@ fn a_test_profile_is_no_phone_card() {
         emv.suite = suite;
         emv.contact.as_mut().unwrap().arpc = ArpcMethod::Two;
         assert_eq!(emv.check(), Ok(()));
+    }
+}
+
+#[test]
+fn offline_approval_needs_a_signature_a_derived_key_and_amounts() {
+    let good = || {
+        let mut profile = profile(Some(oda(&AFL, &RECORDS, sm2(32))));
+        profile.offline = Some(Offline { balance: 0, payment: MAX_AMOUNT });
+        profile
+    };
+    assert_eq!(good().check(), Ok(()));
+    type Change = fn(&mut CardProfile);
+    let changes: [Change; 6] = [
+        |profile| profile.oda = None,
+        |profile| profile.offline = Some(Offline { balance: MAX_AMOUNT + 1, payment: 1 }),
+        |profile| profile.offline = Some(Offline { balance: 1, payment: MAX_AMOUNT + 1 }),
+        |profile| profile.offline = Some(Offline { balance: 1, payment: 0 }),
+        |profile| {
+            let channels = heapless::Vec::from_iter([Channel::Nfc]);
+            profile.keys = CardKeys::LimitedUse(LimitedUse { channels, threshold: 1 });
+        },
+        |profile| {
+            let key = ChannelKey { channel: Channel::Qr, udk: Key128::new([1; 16]) };
+            profile.keys = CardKeys::Udk(heapless::Vec::from_iter([key]));
+        },
+    ];
+    for (at, change) in changes.iter().enumerate() {
+        let mut profile = good();
+        change(&mut profile);
+        assert_eq!(profile.check(), Err(Error::ProfileInvalid), "{at}");
+        profile.offline = None;
+        assert_eq!(profile.check(), Ok(()), "{at}: good without");
     }
 }

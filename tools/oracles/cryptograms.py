@@ -1,5 +1,6 @@
 """Recomputes cases of device-tests/examples/cases.rs, a JSON object a line on standard input, from the issuer's
-master key to the issuer's answers and a script that changes the card PIN. Nothing here is ours but the order of the bytes:
+master key to the issuer's answers, a script that changes the card PIN and one that changes data. Nothing here is ours but the order of
+the bytes:
 
   3DES  pyemv (over pyca/OpenSSL): key derivation, session keys, retail MAC, ARPC, PIN block of scripts
   AES   pycryptodomex: AES and CMAC
@@ -17,7 +18,7 @@ from Cryptodome.Hash import CMAC
 from pyemv import ac as emv_ac
 from pyemv import kd, sm, tools
 
-NAMES = ["imk", "atc", "covered", "udk", "ac", "arc", "arpc", "status", "arpc_with_status", "script"]
+NAMES = ["imk", "atc", "covered", "udk", "ac", "arc", "arpc", "status", "arpc_with_status", "script", "change"]
 
 
 def tdes_status(key, ac, status):
@@ -51,6 +52,13 @@ def script_of(case, of, cryptogram):
     return header + pin + cryptogram(key, header + of["atc"] + of["ac"] + pin)[:4]
 
 
+def change_of(case, of, cryptogram):
+    """PUT DATA or UPDATE RECORD: header and data as given, the MAC recomputed."""
+    header, data = of["change"][:5], of["change"][5:-4]
+    key = SCRIPTS[case["suite"]][1](of["udk"], of["atc"], of["ac"])
+    return header + data + cryptogram(key, header + of["atc"] + of["ac"] + data)[:4]
+
+
 def main():
     checked = collections.Counter()
     for line in sys.stdin:
@@ -61,13 +69,17 @@ def main():
         key = session(udk, of["atc"])
         ac = cryptogram(key, of["covered"])
         odd = 0 if "3des" not in case["suite"] else 1
-        ours = (bytes(byte | odd for byte in of["udk"]), of["ac"], of["arpc"], of["arpc_with_status"], of["script"])
+        ours = (
+            bytes(byte | odd for byte in of["udk"]),
+            *(of[name] for name in ["ac", "arpc", "arpc_with_status", "script", "change"]),
+        )
         theirs = (
             bytes(byte | odd for byte in udk),
             ac,
             answer(key, ac, of["arc"]),
             SCRIPTS[case["suite"]][0](key, ac, of["status"]),
             script_of(case, of, cryptogram),
+            change_of(case, of, cryptogram),
         )
         if ours != theirs:
             sys.exit(f"ours differ in {case}\ntheirs: {[part.hex() for part in theirs]}")

@@ -13,7 +13,7 @@ mod trustlets;
 mod waits;
 
 pub use interference::{attack, busy, costs};
-pub use ram::{run as ram, tvms};
+pub use ram::{cards, run as ram, tvms};
 pub use waits::waits;
 
 use crate::{

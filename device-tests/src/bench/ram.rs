@@ -1,16 +1,22 @@
 //! Secure RAM, as OP-TEE's stats PTA counts it.
 
 use crate::{
-    Outcome,
-    lab::say,
+    Outcome, ensure,
+    lab::{self, Lab, PIN, say},
     raw::{As, Client, METHOD_SHAPE, OPEN_SHAPE},
     trustlets::{
         bank::{Bank, draft},
         modules,
     },
 };
-use tapvault::optee::{Login, Optee};
-use tapvault_proto::service::Service;
+use tapvault::{
+    Wallet,
+    optee::{Login, Optee},
+};
+use tapvault_proto::{
+    limited::{MAX_BATCH, MAX_HELD},
+    service::Service,
+};
 
 /// `PTA_STATS_UUID`, and its command for the allocation pools.
 const STATS: [u8; 16] = *b"\xd9\x6a\x5b\x40\xe2\xc7\xb1\xaf\x87\x94\x10\x02\xa5\xd5\xc6\x1b";
@@ -35,6 +41,48 @@ pub fn run() -> Outcome<()> {
         );
         before = after;
     }
+    Ok(())
+}
+
+/// Cards that `card_ram_10` is of.
+const CARDS: usize = 10;
+
+/// Prints what ten cards add to the secure RAM in use, as the wallet, in a machine whose card trusted app holds none:
+/// each has all the limited-use keys that there is room for, which is the most that a card can take.
+///
+/// # Errors
+/// What failed.
+pub fn cards() -> Outcome<()> {
+    let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
+    let mut lab = Lab::new()?;
+    lab.rules.limited_use = Some(1);
+    // What is not the cards': both trusted apps with a session each, and the PIN.
+    ensure(wallet.status().map_err(say)?.cards == 0, || "there are cards already".into())?;
+    lab.set_pin(&mut wallet, PIN)?;
+    lab.set_time(&mut wallet)?;
+    let (empty, most_before) = pool()?;
+    let mut cards = Vec::new();
+    for _ in 0..CARDS {
+        let card = lab.provision(&mut wallet)?;
+        for count in [MAX_BATCH, MAX_HELD - MAX_BATCH] {
+            let count = u16::try_from(count).map_err(say)?;
+            let batch = lab.key_batch(&mut wallet, card, count, lab::TIME + 86_400)?;
+            wallet.replenish(&batch).map_err(say)?;
+        }
+        cards.push(card);
+    }
+    for card in &cards {
+        let (_, decision) = lab::pay(&mut lab, &mut wallet, *card, (100, false, false))?;
+        ensure(decision.is_approved(), || format!("{card}: {decision}"))?;
+    }
+    let (loaded, most) = pool()?;
+    // The pool's peak since the machine started: above that of before, it is of what the cards took in passing.
+    let peak = if most > most_before { most } else { loaded };
+    println!(
+        "{{\"name\":\"card_ram_10\",\"value\":{},\"unit\":\"bytes\",\"note\":\"growth of the pool from no card to {CARDS} with {MAX_HELD} limited-use keys each, {} while they came in; the heap they lie on is in ta_ram_card\"}}",
+        loaded.saturating_sub(empty),
+        peak.saturating_sub(empty)
+    );
     Ok(())
 }
 
@@ -82,6 +130,11 @@ pub fn tvms() -> Outcome<()> {
 
 /// Bytes of secure RAM that trusted apps hold.
 pub fn in_use() -> Outcome<u64> {
+    pool().map(|(now, _)| now)
+}
+
+/// Bytes of secure RAM that trusted apps hold, and the most that they held since the start.
+fn pool() -> Outcome<(u64, u64)> {
     const VALUE_INPUT: u32 = 1;
     const RECORD: usize = 56;
     let mut client = Client::new(As::User);
@@ -94,7 +147,9 @@ pub fn in_use() -> Outcome<u64> {
         let name: String =
             record[..32].iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect();
         if name.contains("TA memory") || name.contains("TA RAM") || name.contains("TA_RAM") {
-            return Ok(u64::from(u32::from_le_bytes([record[32], record[33], record[34], record[35]])));
+            let number =
+                |at: usize| u64::from(u32::from_le_bytes([0, 1, 2, 3].map(|next| record[at + next])));
+            return Ok((number(32), number(36)));
         }
     }
     Err(format!("no pool for trusted apps in {}", String::from_utf8_lossy(&reply)))

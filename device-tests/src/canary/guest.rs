@@ -1,8 +1,8 @@
 //! In the guest, as root: a client is given a canary card, pays with it, and then its memory, tee-supplicant's and the
-//! files under secure storage are looked through. Root plays the bank and the PIN pad, so that neither a key nor a PIN
-//! was ever in the client.
+//! files under secure storage are looked through, for the card's keys, for those of the seal that it came in, and for the
+//! PIN. Root plays the bank and the PIN pad, so that neither a key nor a PIN was ever in the client.
 
-use super::{Canaries, package};
+use super::{Canaries, package, seal::known_seal};
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Lab, say},
@@ -112,22 +112,24 @@ fn with_the_client(told: &mut impl Write, said: &mut Lines<BufReader<ChildStdout
     let [challenge, ticket] = challenges.as_slice() else { return Err("no challenges".into()) };
     let fixed = |_| "a challenge's length";
     let challenge = decode_exact(challenge).map_err(|error| format!("{error:?}"))?;
-    let (package, profile) = package(&mut lab, CARD, &challenge)?;
+    let (_, profile) = package(&mut lab, CARD, &challenge)?;
+    let pin = drawn_pin();
+    let mut all = Canaries::default();
+    all.add_profile(&profile);
+    all.add_pin(&pin);
+    let (package, secrets) = known_seal(&lab, CARD, &challenge, profile)?;
+    secrets.iter().for_each(|(name, secret)| all.add(name, secret));
     let ticket = lab.provider.ticket(TicketPurpose::Reset, ticket.as_slice().try_into().map_err(fixed)?);
     let mut bytes = vec![0; EnrolmentTicket::MAX];
     let len = encode_into(&ticket, &mut bytes).map_err(|error| format!("{error:?}"))?;
     bytes.truncate(len);
     let listener = pad::at(Path::new(PAD))?;
-    let pin = drawn_pin();
     let typed = pin.clone();
     std::thread::spawn(move || pad::serve(&listener, || Digits::of(&[typed.as_str(); 5])));
     writeln!(told, "{package}\n{}", hex::encode(bytes)).map_err(say)?;
     let client = line(said)?;
     let client: u32 = client.parse().map_err(|_| client.clone())?;
 
-    let mut all = Canaries::default();
-    all.add_profile(&profile);
-    all.add_pin(&pin);
     // Root's own memory has them all, so the search finds what is there.
     let own = memory(&all, std::process::id())?;
     ensure(own.found.is_some(), || "the search found nothing where the keys are".into())?;

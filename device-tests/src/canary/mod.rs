@@ -2,6 +2,7 @@
 
 #[cfg(feature = "optee")]
 mod guest;
+pub mod seal;
 
 use crate::{
     Outcome,
@@ -53,8 +54,11 @@ pub fn package(lab: &mut Lab, card: CardId, challenge: &ChallengeReply) -> Outco
     if let Some(Oda { key: OdaKey::Sm2(key), .. }) = &mut profile.oda {
         *key = SecretBytes::new(&bytes("scalar")).ok_or("a scalar is too long")?;
     }
-    let package = lab.provider.seal(card, challenge, &profile).map_err(say)?;
-    Ok((package, profile))
+    let package = match lab.key_blocks {
+        None => lab.provider.seal(card, challenge, &profile),
+        Some(version) => lab.provider.seal_key_blocks(card, challenge, &profile, version),
+    };
+    Ok((package.map_err(say)?, profile))
 }
 
 /// A piece of a secret.

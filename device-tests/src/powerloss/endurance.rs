@@ -1,8 +1,9 @@
-//! A thousand taps of ten cards of five banks on one store, with power cuts and damaged files in between.
+//! A thousand taps of ten cards of five banks on one store, with power cuts and damaged files in between. Every other card
+//! holds limited-use keys, and its bank sends more when they run low.
 //!
-//! As root: what is done to the store's files between two boots. As the wallet: the taps. What must hold: no counter
-//! serves twice, whatever was cut; a card whose file was harmed is named as damaged and no other is lost; its bank puts it
-//! back.
+//! As root: what is done to the store's files between two boots. As the wallet: the taps. What must hold: no counter and
+//! no limited-use key serves twice, whatever was cut; a card whose file was harmed is named as damaged and no other is
+//! lost; its bank puts it back.
 
 use super::{Device, Journal, arm};
 use crate::{
@@ -25,6 +26,7 @@ use tapvault_network::{bank::Provider, issuer::Issuer, lab::LabBank};
 use tapvault_proto::{
     card::{CardEntry, CardState},
     id::CardId,
+    limited::MAX_BATCH,
 };
 
 /// Taps in all, and power cuts among them.
@@ -44,8 +46,19 @@ const OLD: &str = "/work/old";
 /// What is done to a card's file, one after the other.
 const HARMS: [&str; 5] = ["missing", "truncated", "corrupted", "another card's", "old"];
 
+/// With so many keys left, a card with limited-use keys is sent more.
+const THRESHOLD: u8 = 4;
+/// Life of a batch in seconds: every boot begins at [`lab::TIME`], and ends before.
+const LIFE: u64 = 86_400;
+
 fn card(number: u8) -> CardId {
     CardId([number + 1; 16])
+}
+
+/// Whether a card holds limited-use keys. Its object is replaced as a whole at every change, and its file has another
+/// name then: so only files of the others are harmed.
+const fn is_limited(number: u8) -> bool {
+    number.is_multiple_of(2)
 }
 
 /// Before the boot service reads the store, as root: harms the file that was chosen at the last boot.
@@ -69,17 +82,20 @@ pub fn boot() -> Outcome<()> {
     let mut journal = Journal::load()?;
     let (cuts, harms) = (journal.number("cuts")?, journal.number("harms")?);
     if journal.number("taps")? >= TAPS && cuts >= CUTS {
+        let (batches, single) = (journal.number("batches")?, journal.number("single")?);
         println!(
             "{TAPS} taps and more of {CARDS} cards of {} banks, {cuts} power cuts, {harms} files harmed: no counter twice, \
-             no card lost",
+             no card lost; {single} taps with limited-use keys of {batches} batches: no key twice",
             LabBank::ALL.len()
         );
+        ensure(batches > 2 * u32::from(CARDS) && single > TAPS / 4, || "too few limited-use keys".into())?;
         return ensure(harms as usize == HARMS.len(), || "not every harm was done".into());
     }
     // At every other boot, so that cuts are met alone as well.
     if let Some(harm) = HARMS.get(harms as usize).filter(|_| cuts % 2 == 1) {
         let number = u8::try_from(cuts).map_err(say)? % CARDS;
-        let (other, _) = file_of((number + 1) % CARDS)?;
+        // The next whose file keeps its name.
+        let (other, _) = file_of((number + 2) % CARDS)?;
         let (file, old) = file_of(number)?;
         fs::write(OLD, old).map_err(say)?;
         let facts =
@@ -141,6 +157,8 @@ struct Phone {
     wallet: Device,
     banks: Vec<Lab>,
     used: BTreeSet<String>,
+    /// Banks that have said what time it is since the start.
+    timed: BTreeSet<usize>,
 }
 
 impl Phone {
@@ -159,24 +177,48 @@ impl Phone {
             wallet: Wallet::new(Optee::connect(Login::User).map_err(say)?),
             banks: LabBank::ALL.into_iter().map(bank).collect::<Outcome<_>>()?,
             used: used.lines().map(str::to_owned).collect(),
+            timed: BTreeSet::new(),
         })
     }
 
     fn issue(&mut self, number: u8) -> Outcome<()> {
         let Self { wallet, banks, .. } = self;
         let at = usize::from(number) % banks.len();
+        banks[at].rules.limited_use = is_limited(number).then_some(THRESHOLD);
         banks[at].issue(wallet, card(number))
     }
 
-    /// One payment; its counter must be new, and the issuer must think so too.
+    /// Sends a card with limited-use keys a batch when they run low.
+    fn provide(&mut self, number: u8) -> Outcome<()> {
+        let Self { wallet, banks, timed, journal, .. } = self;
+        let at = usize::from(number) % banks.len();
+        if timed.insert(at) {
+            banks[at].set_time(wallet)?;
+        }
+        if !wallet.keys_left(card(number)).map_err(say)?.is_low() {
+            return Ok(());
+        }
+        let count = u16::try_from(MAX_BATCH).map_err(say)?;
+        let batch = banks[at].key_batch(wallet, card(number), count, lab::TIME + LIFE)?;
+        wallet.replenish(&batch).map_err(say)?;
+        journal.count("batches")
+    }
+
+    /// One payment; its counter must be new, and with it a limited-use key, and the issuer must think so too.
     fn tap(&mut self, number: u8) -> Outcome<()> {
+        if is_limited(number) {
+            self.provide(number)?;
+            self.journal.count("single")?;
+        }
         let Self { wallet, banks, used, .. } = self;
         let bank = &mut banks[usize::from(number) % LabBank::ALL.len()];
         let response = lab::tap(wallet, card(number), false, &lab::gpo_command(100, false))?;
         let request = lab::request(100, false, &response)?;
         let (keys, counter) = (request.issuer_data[1], u16::from_be_bytes(request.atc));
         let line = format!("{} {keys} {counter}", card(number));
-        ensure(used.insert(line.clone()), || format!("twice: {line}"))?;
+        // The issuer approves below: the key that signed was this counter's, and no other.
+        let what = if is_limited(number) { "a limited-use key" } else { "a counter" };
+        ensure(used.insert(line.clone()), || format!("{what} twice: {line}"))?;
         let mut file = OpenOptions::new().create(true).append(true).open(USED).map_err(say)?;
         writeln!(file, "{line}").and_then(|()| file.sync_all()).map_err(say)?;
         let decision = bank.issuer.authorise(&request);

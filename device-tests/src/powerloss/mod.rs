@@ -57,6 +57,12 @@ impl Journal {
         self.get(key)?.parse().map_err(say)
     }
 
+    /// Counts one more, from nothing on.
+    fn count(&mut self, key: &str) -> Outcome<()> {
+        let one_more = self.number(key).unwrap_or(0) + 1;
+        self.set(&[(key, one_more.to_string())])
+    }
+
     fn card(&self) -> Outcome<CardId> {
         tapvault_proto::document::unhex(self.get("card")?).map(CardId).map_err(say)
     }

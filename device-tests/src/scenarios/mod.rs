@@ -39,7 +39,8 @@ use payments::{
 };
 use route::{
     a_card_in_the_element_pays_by_leave_of_the_tee, a_relay_to_the_element_gains_nothing,
-    the_element_authenticates_offline_too, the_holder_chooses_the_first_card,
+    the_element_authenticates_offline_too, the_element_gets_limited_use_keys_one_by_one,
+    the_holder_chooses_the_first_card,
 };
 use tapvault::{ClientError, Transport, Wallet, wallet::Purpose};
 use tapvault_network::{
@@ -56,7 +57,7 @@ use tapvault_proto::{
 };
 use token::{
     a_time_limit_is_by_the_banks_clock, a_token_keeps_to_its_domain, a_token_obeys_its_bank_in_order,
-    nfc_is_off_until_the_pin_switches_it_on,
+    nfc_is_off_until_the_pin_switches_it_on, offline_approval_needs_protection_from_a_rollback,
 };
 
 /// A scenario by name.
@@ -102,6 +103,7 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_token_obeys_its_bank_in_order,
         a_token_keeps_to_its_domain,
         a_time_limit_is_by_the_banks_clock,
+        offline_approval_needs_protection_from_a_rollback,
         a_code_pays_once_and_soon,
         a_code_needs_an_approval_of_its_own,
         a_code_may_be_presented_after_a_tap,
@@ -129,6 +131,7 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_card_in_the_element_pays_by_leave_of_the_tee,
         a_relay_to_the_element_gains_nothing,
         the_element_authenticates_offline_too,
+        the_element_gets_limited_use_keys_one_by_one,
         the_holder_chooses_the_first_card,
     ]
 }

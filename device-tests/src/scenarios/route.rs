@@ -155,6 +155,34 @@ pub fn a_card_in_the_element_pays_by_leave_of_the_tee<T: Transport>(
     ensure(back.atc > request.atc, || format!("{:?} after {:?}", back.atc, request.atc))
 }
 
+pub fn the_element_gets_limited_use_keys_one_by_one<T: Transport>(
+    wallet: &dyn Fn() -> Wallet<T>,
+) -> Outcome<()> {
+    let wallet = &mut wallet();
+    let (mut lab, card, mut element) = moved(wallet)?;
+    let element = &mut element;
+    lab.rules.limited_use = Some(2);
+    lab.issue(wallet, card)?;
+    put(&lab, wallet, card, element)?;
+    lab::switch_on(wallet, card)?;
+    let nonce = wallet.time_nonce().map_err(say)?;
+    wallet.set_time(lab.provider.time(nonce, NOW)).map_err(say)?;
+    refused(wallet.allow_element_tap(card, false, &mut Carrier(element)), Error::KeysUsedUp)?;
+    let batch = lab.key_batch(wallet, card, 2, NOW + 3600)?;
+    wallet.replenish(&batch).map_err(say)?;
+    for _ in 0..2 {
+        wallet.allow_element_tap(card, false, &mut Carrier(element)).map_err(say)?;
+        let request = pay_at(element, 100, false).map_err(say)?;
+        approved(&lab.issuer.authorise(&request), false)?;
+        gives_nothing(element)?;
+    }
+    refused(wallet.allow_element_tap(card, false, &mut Carrier(element)), Error::KeysUsedUp)?;
+    route(&lab, wallet, card, Endpoint::Tee)
+}
+
+/// A moment of the lab's clock.
+const NOW: u64 = 1_795_608_000;
+
 /// What a relay makes of a frame, or of an answer.
 type Change = fn(Vec<u8>) -> Vec<u8>;
 

@@ -3,15 +3,22 @@
 use super::{approved, prepared, refused};
 use crate::{
     Outcome, ensure,
-    lab::{self, Lab, PIN, say},
+    lab::{self, Field, Lab, PIN, payment, prepare, say},
 };
 use tapvault::{Transport, Wallet};
-use tapvault_network::{bank::Provider, registry::CNY};
+use tapvault_network::{
+    bank::Provider,
+    oda::OdaKind,
+    offline::OfflineRecord,
+    registry::{CNY, draw_card_id},
+    terminal::{Payment, Reach, pay},
+};
 use tapvault_proto::{
     Error,
     card::{CardState, NFC_TAPS, StaticAnswersRequest, TapGpoRequest},
     emv::{AID_UNIONPAY_DEBIT, apdu::StatusWord},
     id::CardId,
+    offline::Offline,
     token::{Channel, TokenAction, TokenCommand},
 };
 
@@ -197,4 +204,34 @@ pub fn a_time_limit_is_by_the_banks_clock<T: Transport>(wallet: &dyn Fn() -> Wal
     let nonce = wallet.time_nonce().map_err(say)?;
     wallet.set_time(Provider::lab("B").map_err(say)?.time(nonce, NOON + 1)).map_err(say)?;
     wallet.prepare_tap(card, false).map(|_| ()).map_err(say)
+}
+
+/// Storage without RPMB is the normal world's: what it says of rollback is below what offline approval needs.
+pub fn offline_approval_needs_protection_from_a_rollback<T: Transport>(
+    wallet: &dyn Fn() -> Wallet<T>,
+) -> Outcome<()> {
+    let wallet = &mut wallet();
+    lab::empty(wallet)?;
+    let (mut lab, card) = (Lab::new()?, draw_card_id().map_err(say)?);
+    (lab.kind.oda, lab.rules.offline) = (OdaKind::Sm2, Some(Offline { balance: 50_000, payment: 10_000 }));
+    let challenge = lab::challenge(wallet)?;
+    let package = lab.package(card, &challenge)?;
+    refused(wallet.add_card(package.as_bytes()), Error::RollbackUnprotected)?;
+    ensure(wallet.cards().map_err(say)?.is_empty(), || "a card that was refused is there".into())?;
+    // The same card without it is taken, and asks its issuer wherever it is.
+    lab.rules.offline = None;
+    lab.issue(wallet, card)?;
+    refused(wallet.offline_state(card), Error::NotOffline)?;
+    let command =
+        lab.provider.offline_command(card, 2, &OfflineRecord { commands: 1, ..OfflineRecord::new(100) });
+    refused(wallet.offline_command(&command), Error::NotOffline)?;
+    let mut tap = prepare(wallet, card, false)?;
+    let asks = Payment { reach: Reach::Both, ..payment(100, false) };
+    let taken = pay(&mut Field(&mut tap), &asks).map_err(say)?;
+    drop(tap);
+    ensure(!taken.approved_offline, || "approved offline".into())?;
+    approved(&lab.issuer.authorise(&taken.request), false)?;
+    let mut tap = prepare(wallet, card, false)?;
+    let alone = pay(&mut Field(&mut tap), &Payment { reach: Reach::Offline, ..asks });
+    ensure(alone.is_err(), || "an offline terminal took it".into())
 }

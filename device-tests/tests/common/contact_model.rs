@@ -15,6 +15,8 @@ pub struct Memory {
     pub scripts: u8,
     pub script_failed: bool,
     pub last_online: u16,
+    /// The terminals' limits, 9F14 and 9F23.
+    pub limits: [u8; 2],
 }
 
 /// A transaction.
@@ -60,6 +62,7 @@ impl<'t> Model<'t> {
             scripts: 0,
             script_failed: false,
             last_online: 0,
+            limits: test.rules.offline_limits,
         };
         Self { test, memory, place: Place::Nowhere, last_atc: 0 }
     }

@@ -15,7 +15,7 @@ use tapvault_proto::{
     supervisor::InstallPolicyRequest,
     wire::Bytes,
 };
-use tapvault_tee::host::Device;
+use tapvault_tee::{host::Device, rollback};
 
 pub const POLICY: &[u8] = include_bytes!("../../../qemu-optee/guest/policy.json");
 /// What `tapvault-bank sign-policy` printed.
@@ -55,6 +55,18 @@ impl Phone {
             boot.add_tvm(bank.tvm(), bank.signer());
         }
         Self { device, sim: boot.as_caller(WALLET) }
+    }
+
+    /// A device that says of its storage that hardware protects it from a rollback. **Nothing does.**
+    pub fn protected() -> Self {
+        let phone = Self::new();
+        phone.claim(Some(rollback::BY_HARDWARE));
+        phone
+    }
+
+    /// What the device says of rollback; `None` is what stock OP-TEE says.
+    pub fn claim(&self, level: Option<u32>) {
+        self.device.borrow_mut().anti_rollback = level;
     }
 
     pub fn wallet(&self) -> Wallet<Sim> {

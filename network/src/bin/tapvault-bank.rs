@@ -16,6 +16,7 @@ use std::{
 use tapvault_network::{
     bank::{Provider, tamper},
     device::{ChallengeDocument, Factory, PadKeysDocument},
+    element,
     input::read,
     issuer::Issuer,
     keyblock::Version,
@@ -36,6 +37,7 @@ use tapvault_proto::{
     profile::{CardProfile, Cvn, Product, Suite},
     supervisor::MAX_POLICY,
     token::{Channel, Domain, TokenAction},
+    tvm::ElementKeys,
     wire::{Wire, encode_into},
 };
 
@@ -153,6 +155,15 @@ The state is stored before the package is printed: from then on the card's earli
         #[arg(long, value_name = "HOURS", default_value_t = 72)]
         hours: u32,
     },
+    /// Seals the lab element's keys for a phone, whose card TA may then put this bank's cards into it (JSON).
+    ElementKeys {
+        /// What `tapvault card challenge --json` printed; - is standard input.
+        #[arg(long, value_name = "FILE")]
+        challenge: PathBuf,
+        /// Which lab bank: A to E.
+        #[arg(long, default_value = "A", value_parser = bank)]
+        provider: LabBank,
+    },
     /// Binds a card to a phone: the holder's data or chip card, the network's code, the holder's name, the order.
     #[command(subcommand)]
     Bind(bind::Command),
@@ -247,7 +258,7 @@ impl Kind {
         let Self { valid_until, payments, max_amount: amount, .. } = *self;
         let channels = if self.channel.is_empty() { Channel::ALL.to_vec() } else { self.channel.clone() };
         let domain = Domain { valid_until, payments, amount, ..Domain::unlimited() };
-        TokenRules { channels, domain, active: !self.inactive, limited_use: self.limited_use }
+        TokenRules { channels, domain, active: !self.inactive, limited_use: self.limited_use, offline: None }
     }
 
     fn over(&self, known: CardKind) -> CardKind {
@@ -380,6 +391,17 @@ fn run(command: Command) -> Result<String, String> {
             let valid_until = now()?.saturating_add(3600 * u64::from(hours));
             let batch = issuer.key_batch(card, count, valid_until).map_err(text)?;
             message("keys", &provider.seal_batch(card, &challenge, &batch).map_err(text)?)
+        }
+        Command::ElementKeys { challenge, provider } => {
+            let document: ChallengeDocument = parse(&challenge, "tapvault card challenge --json")?;
+            let challenge = ChallengeReply::from(document);
+            let provider = Provider::new(provider).map_err(text)?;
+            // Whoever is no device gets no keys.
+            provider.check(&challenge).map_err(text)?;
+            let ChallengeReply { challenge, recipient, .. } = challenge;
+            let element::ElementKeys { version, enc, mac } = element::ElementKeys::lab();
+            let keys = ElementKeys { version, enc, mac };
+            message("element-keys", &provider.element_keys(&challenge, &recipient, &keys).map_err(text)?)
         }
         Command::Bind(command) => bind::run(command),
         Command::Time { nonce, provider } => {

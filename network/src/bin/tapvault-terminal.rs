@@ -20,7 +20,7 @@ use tapvault_network::{
     registry::CNY,
     request::AuthorisationRequest,
     state::replace,
-    terminal::{Payment, Refusal, Speaker, TerminalError, Transcript, Verification, pay},
+    terminal::{Payment, Reach, Refusal, Speaker, TerminalError, Transcript, Verification, pay},
 };
 
 /// How long the terminal waits for a card.
@@ -241,6 +241,7 @@ fn payment(arguments: &Pay) -> Result<Payment, String> {
         },
         online_pin: false,
         signature: false,
+        reach: Reach::Online,
     })
 }
 

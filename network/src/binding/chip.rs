@@ -5,7 +5,7 @@ use crate::{
     frame::CardLink,
     registry::CNY,
     request::AuthorisationRequest,
-    terminal::{Payment, Taken, TerminalError, pay},
+    terminal::{Payment, Reach, Taken, TerminalError, pay},
 };
 use sha2::{Digest, Sha256};
 use tapvault_proto::token::Channel;
@@ -35,6 +35,7 @@ pub fn read(card: &mut impl CardLink, nonce: &[u8; 32], date: [u8; 3]) -> Result
         verification_required: false,
         online_pin: false,
         signature: false,
+        reach: Reach::Online,
     };
     pay(card, &payment)
 }

@@ -16,6 +16,17 @@ pub(super) struct Applet {
 }
 
 impl Applet {
+    /// The objects.
+    pub(super) const fn objects(&self) -> &BTreeMap<[u8; 2], Vec<u8>> {
+        &self.objects
+    }
+
+    /// One with these objects; `None` for more, or longer ones, than fit.
+    pub(super) fn restored(objects: BTreeMap<[u8; 2], Vec<u8>>) -> Option<Self> {
+        let fits = |object: &Vec<u8>| (1..=MAX_OBJECT).contains(&object.len());
+        (objects.len() <= MAX_OBJECTS && objects.values().all(fits)).then_some(Self { objects })
+    }
+
     /// Answers a command that came through the channel, in clear: data and status word.
     pub(super) fn answer(&mut self, command: &Command<'_>) -> Result<(Vec<u8>, u16), u16> {
         if command.cla != 0x80 {

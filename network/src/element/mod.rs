@@ -5,10 +5,11 @@
 //! AES-128, S8 mode, security level 33 and no lower. Written apart from the TEE's end of the channel,
 //! so that one checks the other; even the CMAC is this module's own. Outside a channel the element
 //! selects its issuer security domain and opens channels, nothing else. Nothing of that is on the contactless
-//! interface, and no card answers on the other one.
+//! interface, and no card answers on the other one. [`ElementFile`] keeps it across processes.
 
 mod applet;
 mod cipher;
+mod file;
 mod payment;
 mod session;
 #[cfg(test)]
@@ -16,8 +17,9 @@ mod tests;
 
 use crate::frame::CardLink;
 use applet::Applet;
+pub use file::{ElementFile, ElementFileError};
 use payment::Cards;
-pub use payment::Contactless;
+pub use payment::{Contactless, ElementCard};
 use session::Session;
 use sha2::{Digest, Sha256};
 use std::{fmt, io, mem};
@@ -144,6 +146,12 @@ impl SoftElement {
     /// Its contactless interface, in a terminal's field.
     pub fn contactless(&mut self) -> Contactless<'_> {
         Contactless::new(&mut self.cards)
+    }
+
+    /// Its payment cards, in order of priority.
+    #[must_use]
+    pub fn cards(&self) -> Vec<ElementCard> {
+        self.cards.list()
     }
 
     /// Whether a channel is open.

@@ -8,6 +8,7 @@ use crate::frame::CardLink;
 use std::{collections::BTreeMap, fmt, io};
 use tapvault_card::applet::Applet;
 use tapvault_proto::{
+    Error,
     dgi::{self, MAX_CARD, Personalisation},
     element::Leave,
     emv::{
@@ -15,7 +16,7 @@ use tapvault_proto::{
         application::{CardApplication, StaticAnswers},
     },
     id::CardId,
-    profile::{CardProfile, Product},
+    profile::{CardProfile, Key128, Product},
 };
 use zeroize::Zeroizing;
 
@@ -31,8 +32,31 @@ type Answer = Result<(Vec<u8>, u16), u16>;
 struct Installed {
     applet: Applet,
     answers: StaticAnswers,
-    /// Good for one cryptogram, and while the element has power.
-    leave: Option<Leave>,
+    /// Good for one cryptogram, and while the element has power; with its key where the card has limited-use keys.
+    leave: Option<(Leave, Option<Key128>)>,
+}
+
+/// A card in the element, without anything secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElementCard {
+    /// The card.
+    pub card: CardId,
+    /// What kind it is.
+    pub product: Product,
+    /// Tag 50, ASCII.
+    pub label: String,
+    /// Version of its keys.
+    pub key_version: u8,
+    /// The last counter under these keys that leave was given for; 0 for none.
+    pub last_counter: u16,
+    /// Whether its keys are limited-use keys, which come one by one.
+    pub limited_use: bool,
+}
+
+/// What is kept without power: the cards as their groupings, and the last counter of each version of a card's keys.
+pub(super) struct Kept {
+    pub(super) cards: Vec<Zeroizing<Vec<u8>>>,
+    pub(super) counters: BTreeMap<(CardId, u8), u16>,
 }
 
 /// What comes in for an application, block by block.
@@ -52,6 +76,59 @@ pub(super) struct Cards {
 }
 
 impl Cards {
+    /// The cards, in order of priority.
+    pub(super) fn list(&self) -> Vec<ElementCard> {
+        let card = |installed: &Installed| {
+            let applet = &installed.applet;
+            let (card, key_version) = (applet.card(), applet.key_version());
+            ElementCard {
+                card,
+                product: applet.product(),
+                label: String::from_utf8_lossy(applet.label()).into_owned(),
+                key_version,
+                last_counter: self.counters.get(&(card, key_version)).copied().unwrap_or_default(),
+                limited_use: applet.wants_key(),
+            }
+        };
+        self.installed.iter().map(card).collect()
+    }
+
+    /// What has to be kept without power.
+    ///
+    /// # Errors
+    /// [`Error::ShortBuffer`] never: there is room for any card.
+    pub(super) fn kept(&self) -> Result<Kept, Error> {
+        let groupings = |installed: &Installed| {
+            let mut bytes = Zeroizing::new(vec![0; MAX_CARD]);
+            let len = installed.applet.groupings(&mut bytes)?;
+            bytes.truncate(len);
+            Ok(bytes)
+        };
+        let cards = self.installed.iter().map(groupings).collect::<Result<_, Error>>()?;
+        Ok(Kept { cards, counters: self.counters.clone() })
+    }
+
+    /// The cards that were kept.
+    ///
+    /// # Errors
+    /// [`Error::BadParameters`] and [`Error::ProfileInvalid`] for what is no card; [`Error::StateCorrupt`] for two cards of
+    /// a kind, and for a card without a counter.
+    pub(super) fn restored(kept: Kept) -> Result<Self, Error> {
+        let mut cards = Self { counters: kept.counters, ..Self::default() };
+        for groupings in kept.cards {
+            let Personalisation::Card(card, profile) = dgi::decode(&groupings)? else {
+                return Err(Error::BadParameters);
+            };
+            let (product, known) =
+                (profile.product, cards.counters.contains_key(&(card, profile.key_version)));
+            if !known || cards.installed.iter().any(|installed| installed.applet.product() == product) {
+                return Err(Error::StateCorrupt);
+            }
+            cards.put(product, card, profile).map_err(|_| Error::StateCorrupt)?;
+        }
+        Ok(cards)
+    }
+
     /// Power was off: what is not stored is gone.
     pub(super) fn power_on(&mut self) {
         self.incoming = None;
@@ -102,7 +179,7 @@ impl Cards {
         }
         match dgi::decode(&incoming.groupings).map_err(|_| status::WRONG_DATA)? {
             Personalisation::Card(card, profile) => self.put(incoming.product, card, profile),
-            Personalisation::Leave(leave) => self.allow(incoming.product, leave),
+            Personalisation::Leave(leave, key) => self.allow(incoming.product, leave, key),
         }
     }
 
@@ -125,7 +202,7 @@ impl Cards {
     }
 
     /// Takes leave for one cryptogram, in place of an earlier one. The counter is used up with that.
-    fn allow(&mut self, product: Product, leave: Leave) -> Answer {
+    fn allow(&mut self, product: Product, leave: Leave, key: Option<Key128>) -> Answer {
         let held = self.installed.iter_mut().find(|installed| {
             let applet = &installed.applet;
             (applet.product(), applet.card(), applet.key_version())
@@ -133,12 +210,15 @@ impl Cards {
         });
         // A warning, because only that is under a MAC.
         let Some(held) = held else { return Ok((Vec::new(), status::NO_DATA)) };
+        if held.applet.wants_key() != key.is_some() {
+            return Err(status::WRONG_DATA);
+        }
         let last = self.counters.entry((leave.card, leave.key_version)).or_default();
         if leave.counter <= *last {
             return Err(status::CONDITIONS);
         }
         *last = leave.counter;
-        held.leave = Some(leave);
+        held.leave = Some((leave, key));
         Ok((Vec::new(), status::OK))
     }
 }

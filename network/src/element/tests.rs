@@ -95,7 +95,11 @@ fn a_class_that_names_no_secure_messaging_has_none() {
 const CARD: CardId = CardId([0xC1; 16]);
 
 /// A debit card with this version of its keys, and its groupings.
-fn card(key_version: u8) -> (CardProfile, Vec<u8>) {
+pub(super) fn card(key_version: u8) -> (CardProfile, Vec<u8>) {
+    card_with(key_version, TokenRules::default())
+}
+
+fn card_with(key_version: u8, rules: TokenRules) -> (CardProfile, Vec<u8>) {
     let order = Order {
         bank: LabBank::A,
         card: CARD,
@@ -104,7 +108,7 @@ fn card(key_version: u8) -> (CardProfile, Vec<u8>) {
         expiry: "3012".into(),
         kind: CardKind::default(),
         holder: HolderRules::default(),
-        rules: TokenRules::default(),
+        rules,
     };
     let mut profile = Issuer::in_memory().issue(&order).unwrap();
     profile.key_version = key_version;
@@ -113,9 +117,14 @@ fn card(key_version: u8) -> (CardProfile, Vec<u8>) {
     (profile, bytes[..len].to_vec())
 }
 
-fn leave(key_version: u8, counter: u16) -> Vec<u8> {
+pub(super) fn leave(key_version: u8, counter: u16) -> Vec<u8> {
+    leave_with(key_version, counter, None)
+}
+
+fn leave_with(key_version: u8, counter: u16, key: Option<&Key128>) -> Vec<u8> {
     let mut bytes = [0; MAX_LEAVE];
-    let len = encode_leave(&Leave { card: CARD, key_version, counter, verified: None }, &mut bytes).unwrap();
+    let leave = Leave { card: CARD, key_version, counter, verified: None };
+    let len = encode_leave(&leave, key, &mut bytes).unwrap();
     bytes[..len].to_vec()
 }
 
@@ -139,7 +148,7 @@ fn store(cards: &mut Cards, groupings: &[u8]) -> u16 {
     last
 }
 
-fn put(cards: &mut Cards, groupings: &[u8]) -> u16 {
+pub(super) fn put(cards: &mut Cards, groupings: &[u8]) -> u16 {
     assert_eq!(install(cards, Product::Debit), status::OK);
     store(cards, groupings)
 }
@@ -204,6 +213,26 @@ fn counters_and_versions_of_keys_only_rise() {
         (leave(3, 1), status::OK),
         (leave(2, 7), status::NO_DATA),
         (card(2).1, status::CONDITIONS),
+    ] {
+        assert_eq!(put(cards, &groupings), expected);
+    }
+}
+
+#[test]
+fn a_limited_use_key_comes_with_its_leave_or_there_is_none() {
+    let cards = &mut Cards::default();
+    let limited = TokenRules { limited_use: Some(4), ..TokenRules::default() };
+    let key = Key128::new([7; 16]);
+    for (groupings, expected) in [
+        (card_with(1, limited).1, status::OK),
+        // Refused, it uses up no counter.
+        (leave(1, 3), status::WRONG_DATA),
+        (leave_with(1, 3, Some(&key)), status::OK),
+        (leave_with(1, 3, Some(&key)), status::CONDITIONS),
+        // The keys of a card that has its own are its own.
+        (card(2).1, status::OK),
+        (leave_with(2, 3, Some(&key)), status::WRONG_DATA),
+        (leave(2, 3), status::OK),
     ] {
         assert_eq!(put(cards, &groupings), expected);
     }

@@ -61,6 +61,8 @@ pub struct ContactData<'a> {
     pub track2: &'a [u8],
     /// More data objects.
     pub objects: &'a [(u16, &'a [u8])],
+    /// Those in a record of their own, which the issuer does not sign: its scripts may change them.
+    pub unsigned: &'a [(u16, &'a [u8])],
 }
 
 /// The card that is certified.
@@ -150,15 +152,14 @@ fn with_rsa(bank: LabBank, card: &Card<'_>, bits: usize) -> Option<Oda> {
         key_objects.push((0x9F48, of_card.remainder));
     }
     let key_objects: Vec<_> = key_objects.iter().map(|(tag, value)| (*tag, value.as_slice())).collect();
-    oda(
-        &[
-            objects(&[(0x8F, &[rsa::AUTHORITY_INDEX]), (0x9F32, &[3]), (0x92, &of_issuer.remainder)]),
-            objects(&[(0x90, &of_issuer.padded())]),
-            objects(&key_objects),
-        ],
-        card,
-        OdaKey::Rsa(key.card_key()?),
-    )
+    let index = objects(&[(0x8F, &[rsa::AUTHORITY_INDEX]), (0x9F32, &[3]), (0x92, &of_issuer.remainder)]);
+    let (issuer, own) = (objects(&[(0x90, &of_issuer.padded())]), objects(&key_objects));
+    // There is room for four records, and a contact card has one that a phone's has not.
+    let certificates = match card.contact {
+        None => vec![index, issuer, own],
+        Some(_) => vec![[index, issuer].concat(), own],
+    };
+    oda(&certificates, card, OdaKey::Rsa(key.card_key()?))
 }
 
 fn with_sm2(bank: LabBank, card: &Card<'_>) -> Option<Oda> {
@@ -175,13 +176,16 @@ fn with_sm2(bank: LabBank, card: &Card<'_>) -> Option<Oda> {
     )
 }
 
-/// Files: 1 has the signed record, 2 the certificates, 3 the transaction's own record where there is one.
+/// Files: 1 has the signed record, 2 the certificates, 3 the transaction's own record, or a contact card's that scripts
+/// may change.
 fn oda(certificates: &[Vec<u8>], card: &Card<'_>, key: OdaKey) -> Option<Oda> {
     let last = u8::try_from(certificates.len()).ok()?;
     let mut records = heapless_records(1, &[card.signed_record()])?;
     records.extend(heapless_records(2, certificates)?);
-    let own: &[u8] = if card.contact.is_some() { &[] } else { &[3 << 3, 1, 1, 0] };
-    let afl = [&[1 << 3, 1, 1, 1, 2 << 3, 1, last, 0], own].concat();
+    if let Some(contact) = card.contact {
+        records.extend(heapless_records(3, &[objects(contact.unsigned)])?);
+    }
+    let afl = [1 << 3, 1, 1, 1, 2 << 3, 1, last, 0, 3 << 3, 1, 1, 0];
     Some(Oda { afl: afl.into_iter().collect(), records: records.into_iter().collect(), key })
 }
 

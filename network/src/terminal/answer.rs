@@ -1,6 +1,6 @@
 //! Reads a card's answers: directory, file control information, cryptogram, record.
 
-use super::{Payment, Refusal, Verification, words::tag_name};
+use super::{Payment, Reach, Refusal, Verification, words::tag_name};
 use crate::request::CardAnswer;
 use std::fmt;
 use tapvault_proto::emv::{AID_UNIONPAY_DEBIT, tlv};
@@ -10,6 +10,7 @@ const MANDATORY: [u16; 7] = [0x82, 0x9F36, 0x57, 0x9F10, 0x9F26, 0x9F6C, 0x5F34]
 /// Bits of CVR byte 2 that tell the cryptogram's type.
 const CVR_TYPE: u8 = 0x30;
 const CVR_TYPE_ARQC: u8 = 0x20;
+const CVR_TYPE_TC: u8 = 0x10;
 const CVR_TYPE_AAC: u8 = 0x00;
 
 /// An application in the directory.
@@ -31,7 +32,7 @@ impl Application {
     /// The directory's entries in the order of their priority; those without priority come last.
     pub fn list(fci: &[u8]) -> Result<Vec<Self>, Refusal> {
         const WHAT: &str = "answer to SELECT 2PAY.SYS.DDF01";
-        let template = only(fci, 0x6F, WHAT)?;
+        let template = contents(fci, 0x6F, WHAT)?;
         let proprietary = inner(template, 0xA5, WHAT)?;
         let directory = inner(proprietary, 0xBF0C, WHAT)?;
         let mut applications = Vec::new();
@@ -65,7 +66,7 @@ impl Application {
 /// The PDOL in an application's file control information.
 pub fn pdol(fci: &[u8], aid: &[u8]) -> Result<Vec<u8>, Refusal> {
     const WHAT: &str = "answer to SELECT application";
-    let template = only(fci, 0x6F, WHAT)?;
+    let template = contents(fci, 0x6F, WHAT)?;
     if inner(template, 0x84, WHAT)? != aid {
         return Err(Refusal::OtherApplication);
     }
@@ -103,7 +104,7 @@ impl Collected {
     /// Adds the objects in an answer's one template. None may come twice, in whatever answer: a terminal
     /// and an issuer could each take another one (EMV Book 3, 10.2).
     pub fn add(&mut self, answer: &[u8], template: u16, what: &'static str) -> Result<(), Refusal> {
-        for object in tlv::objects(only(answer, template, what)?) {
+        for object in tlv::objects(contents(answer, template, what)?) {
             let object = object.map_err(|_| Refusal::Malformed(what))?;
             if self.find(object.tag).is_some() {
                 return Err(Refusal::Duplicate(object.tag));
@@ -126,10 +127,13 @@ impl Collected {
         }
     }
 
-    /// Checks that the card asks the issuer. 9F27 is absent in qPBOC: the results in 9F10 tell.
-    pub fn check_cryptogram_type(&self) -> Result<(), Refusal> {
+    /// Whether the card approves, where this terminal may let it, or asks the issuer, where it can. 9F27 is absent in
+    /// qPBOC: the results in 9F10 tell.
+    pub fn approves(&self, reach: Reach) -> Result<bool, Refusal> {
         match self.cvr_result()? & CVR_TYPE {
-            CVR_TYPE_ARQC => Ok(()),
+            CVR_TYPE_ARQC if reach != Reach::Offline => Ok(false),
+            CVR_TYPE_ARQC => Err(Refusal::NotOffline),
+            CVR_TYPE_TC if reach != Reach::Online => Ok(true),
             CVR_TYPE_AAC => Err(Refusal::CardDeclined),
             _ => Err(Refusal::NotOnline),
         }
@@ -141,6 +145,7 @@ impl Collected {
         let counter = self.array(0x9F36).map_or(0, u16::from_be_bytes);
         let kind = match self.cvr_result().map(|result| result & CVR_TYPE) {
             Ok(CVR_TYPE_ARQC) => "asks the issuer (ARQC)",
+            Ok(CVR_TYPE_TC) => "approves offline (TC)",
             Ok(CVR_TYPE_AAC) => "declines (AAC)",
             Ok(_) => "does not ask the issuer",
             Err(_) => "gives unreadable results",
@@ -170,12 +175,18 @@ impl Collected {
         }
     }
 
-    fn array<const N: usize>(&self, tag: u16) -> Result<[u8; N], Refusal> {
-        self.find(tag).ok_or(Refusal::Missing(tag))?.try_into().map_err(|_| Refusal::Length(tag))
+    /// The value of a tag that has to be there.
+    pub fn value(&self, tag: u16) -> Result<&[u8], Refusal> {
+        self.find(tag).ok_or(Refusal::Missing(tag))
+    }
+
+    /// As [`Self::value`], of a fixed length.
+    pub fn array<const N: usize>(&self, tag: u16) -> Result<[u8; N], Refusal> {
+        self.value(tag)?.try_into().map_err(|_| Refusal::Length(tag))
     }
 
     fn bytes(&self, tag: u16, most: usize) -> Result<Vec<u8>, Refusal> {
-        let value = self.find(tag).ok_or(Refusal::Missing(tag))?;
+        let value = self.value(tag)?;
         if (1..=most).contains(&value.len()) { Ok(value.to_vec()) } else { Err(Refusal::Length(tag)) }
     }
 }
@@ -198,7 +209,7 @@ pub fn verification(ctq: [u8; 2], payment: &Payment) -> Result<Verification, Ref
 }
 
 /// The value of the one data object that an answer consists of.
-fn only<'a>(answer: &'a [u8], tag: u16, what: &'static str) -> Result<&'a [u8], Refusal> {
+pub fn contents<'a>(answer: &'a [u8], tag: u16, what: &'static str) -> Result<&'a [u8], Refusal> {
     let mut objects = tlv::objects(answer);
     match (objects.next(), objects.next()) {
         (Some(Ok(object)), None) if object.tag == tag => Ok(object.value),

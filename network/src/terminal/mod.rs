@@ -1,17 +1,19 @@
-//! A contactless terminal for UnionPay debit cards: qPBOC, online only, no offline data authentication.
+//! A contactless terminal for UnionPay debit cards: qPBOC, decided online, or offline by a card that authenticates itself.
 //!
 //! It believes nothing the card says beyond what it checks here; whether the cryptogram is right only the
 //! issuer can tell. What a man in the middle changes: amount, counter and results are under the
 //! cryptogram; the qualifiers 9F6C are held against the results by the issuer, and against what this
-//! payment needs by [`pay`].
+//! payment needs by [`pay`]. What a card approves offline the terminal takes on the card's signature, and the issuer
+//! checks it when it is delivered.
 
 mod answer;
+mod authenticate;
 mod payment;
 mod refusal;
 mod transcript;
 mod words;
 
-pub use payment::{Payment, pdol_data};
+pub use payment::{Payment, Reach, pdol_data};
 pub use refusal::{Refusal, TerminalError};
 pub use transcript::{DataObject, Exchange, Meaning, Speaker, Transcript};
 pub use words::{status_meaning, tag_name};
@@ -35,13 +37,15 @@ pub enum Verification {
     Signature,
 }
 
-/// A card was taken; the issuer decides.
+/// A card was taken; the issuer decides, or did not have to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// What the issuer is asked.
+    /// What the issuer is asked, or is given later to clear.
     pub request: AuthorisationRequest,
     /// How the holder was verified.
     pub verification: Verification,
+    /// Whether the card approved it offline: it is paid.
+    pub approved_offline: bool,
     /// The exchanges.
     pub transcript: Transcript,
 }
@@ -53,7 +57,9 @@ pub struct Taken {
 pub fn pay(card: &mut impl CardLink, payment: &Payment) -> Result<Taken, TerminalError> {
     let mut session = Session { card, transcript: Transcript::default() };
     match session.run(payment) {
-        Ok((request, verification)) => Ok(Taken { request, verification, transcript: session.transcript }),
+        Ok((request, verification, approved_offline)) => {
+            Ok(Taken { request, verification, approved_offline, transcript: session.transcript })
+        }
         Err(refusal) => Err(TerminalError { refusal, transcript: session.transcript }),
     }
 }
@@ -64,17 +70,27 @@ struct Session<'a, C> {
 }
 
 impl<C: CardLink> Session<'_, C> {
-    fn run(&mut self, payment: &Payment) -> Result<(AuthorisationRequest, Verification), Refusal> {
+    fn run(&mut self, payment: &Payment) -> Result<(AuthorisationRequest, Verification, bool), Refusal> {
         let terminal = payment.data()?;
         self.card.power_on().map_err(|error| Refusal::Link(error.to_string()))?;
         let application = self.find_application()?;
         let pdol = self.select(&application)?;
         let data = pdol_data(&pdol, &terminal)?;
         let mut collected = self.processing_options(&data, payment)?;
-        self.read_record(&mut collected)?;
+        let approved = collected.approves(payment.reach)?;
+        if approved {
+            let signed = self.read_located(&mut collected)?;
+            authenticate::authenticate(&collected, &signed, &terminal)?;
+        } else {
+            self.read_record(&mut collected)?;
+        }
         let answer = collected.card_answer()?;
         let verification = answer::verification(answer.ctq, payment)?;
-        Ok((AuthorisationRequest::new(&terminal, answer), verification))
+        // Nobody can check the bank's PIN here.
+        if approved && verification == Verification::OnlinePin {
+            return Err(Refusal::NotVerified);
+        }
+        Ok((AuthorisationRequest::new(&terminal, answer), verification, approved))
     }
 
     fn find_application(&mut self) -> Result<Application, Refusal> {
@@ -127,7 +143,6 @@ impl<C: CardLink> Session<'_, C> {
         collected.add(&data, 0x77, "answer to GET PROCESSING OPTIONS")?;
         collected.check_mandatory()?;
         self.transcript.explain(collected.summary());
-        collected.check_cryptogram_type()?;
         Ok(collected)
     }
 
@@ -143,6 +158,27 @@ impl<C: CardLink> Session<'_, C> {
             }
         }
         Ok(())
+    }
+
+    /// Reads every record that the locator names; returns the contents of those that the issuer signed.
+    fn read_located(&mut self, collected: &mut Collected) -> Result<Vec<u8>, Refusal> {
+        let mut signed = Vec::new();
+        for record in authenticate::located(collected.value(0x94)?)? {
+            let authenticate::Located { sfi, number, signed: by_issuer } = record;
+            let command = Command { cla: 0x00, ins: 0xB2, p1: number, p2: sfi << 3 | 0x04, data: &[] };
+            let asked = format!("READ RECORD {number} of file {sfi}: what shows that the card is genuine?");
+            let (status, data) = self.exchange(&command, asked)?;
+            if status != 0x9000 {
+                return Err(Refusal::Status { command: "READ RECORD", status });
+            }
+            if by_issuer {
+                // Files above 10 are signed with their template (EMV Book 3, 10.3).
+                let contents = answer::contents(&data, 0x70, "record")?;
+                signed.extend(if sfi > 10 { &data } else { contents });
+            }
+            collected.add(&data, 0x70, "record")?;
+        }
+        Ok(signed)
     }
 
     fn exchange(&mut self, command: &Command<'_>, asked: String) -> Result<(u16, Vec<u8>), Refusal> {

@@ -8,6 +8,18 @@ const MAX_AMOUNT: u64 = 999_999_999_999;
 /// Longest PDOL data: template 83 with a one-byte length has to fit into 255 bytes.
 const MAX_PDOL_DATA: usize = 253;
 
+/// Where a payment may be decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// By the issuer.
+    #[default]
+    Online,
+    /// By the card, or by the issuer where the card asks.
+    Both,
+    /// By the card: nobody can be asked.
+    Offline,
+}
+
 /// A payment at the till.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payment {
@@ -27,14 +39,19 @@ pub struct Payment {
     pub online_pin: bool,
     /// Whether the terminal can take a signature.
     pub signature: bool,
+    /// Where it may be decided.
+    pub reach: Reach,
 }
 
 impl Payment {
-    /// Terminal transaction qualifiers, tag 9F66: qPBOC, online cryptogram required.
+    /// Terminal transaction qualifiers, tag 9F66: qPBOC; online cryptogram required, or fDDA version 01.
     #[must_use]
     pub const fn ttq(&self) -> Ttq {
-        let mut first = 0x20;
-        let mut second = 0x80;
+        let (mut first, mut second, fourth) = match self.reach {
+            Reach::Online => (0x20, 0x80, 0x00),
+            Reach::Both => (0x20, 0x00, 0x80),
+            Reach::Offline => (0x28, 0x00, 0x80),
+        };
         if self.online_pin {
             first |= 0x04;
         }
@@ -44,7 +61,7 @@ impl Payment {
         if self.verification_required {
             second |= 0x40;
         }
-        Ttq([first, second, 0, 0])
+        Ttq([first, second, 0, fourth])
     }
 
     /// The terminal's data objects.
@@ -156,6 +173,7 @@ mod tests {
             verification_required: true,
             online_pin: false,
             signature: false,
+            reach: Reach::Online,
         }
     }
 
@@ -181,6 +199,10 @@ mod tests {
         payment.online_pin = true;
         payment.signature = true;
         assert_eq!(payment.ttq().0, [0x26, 0x80, 0, 0]);
+        payment.reach = Reach::Both;
+        assert_eq!(payment.ttq().0, [0x26, 0x00, 0, 0x80]);
+        payment.reach = Reach::Offline;
+        assert_eq!(payment.ttq().0, [0x2E, 0x00, 0, 0x80]);
     }
 
     #[test]

@@ -45,6 +45,12 @@ pub enum Refusal {
     CardDeclined,
     /// The card approved offline, or its results say nothing known; this terminal is online only.
     NotOnline,
+    /// The card asks the issuer; this terminal is offline only.
+    NotOffline,
+    /// The card approved, and what should show that it is genuine does not fit.
+    NotAuthentic(&'static str),
+    /// The card's time is over.
+    Expired,
     /// The holder was to be verified, and the card claims no way that this terminal has.
     NotVerified,
 }
@@ -73,6 +79,9 @@ impl fmt::Display for Refusal {
             Self::Length(tag) => write!(f, "{tag:02X} ({}) has a wrong length; the card is faulty", tag_name(*tag)),
             Self::CardDeclined => f.write_str("the card declined; use another one"),
             Self::NotOnline => f.write_str("the card did not ask the issuer; this terminal is online only"),
+            Self::NotOffline => f.write_str("the card asks the issuer; this terminal is offline only"),
+            Self::NotAuthentic(what) => write!(f, "the card is not genuine: its {what} does not fit; use another one"),
+            Self::Expired => f.write_str("the card's time is over; use another one"),
             Self::NotVerified => f.write_str(
                 "the holder was not verified in a way this terminal has; enter the wallet PIN on the phone and tap again",
             ),

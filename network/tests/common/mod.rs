@@ -18,7 +18,7 @@ use tapvault_network::{
     registry::{CNY, HolderRules, Order, TokenRules},
     request::{AuthorisationRequest, CardAnswer},
     suite,
-    terminal::Payment,
+    terminal::{Payment, Reach},
 };
 use tapvault_proto::{
     device::{ChallengeReply, DeviceKeyReply, Sealing},
@@ -76,6 +76,7 @@ pub fn payment(verification_required: bool) -> Payment {
         verification_required,
         online_pin: false,
         signature: false,
+        reach: Reach::Online,
     }
 }
 

@@ -35,6 +35,8 @@ status_words! {
     WrongLength = 0x6700;
     /// Logical channel not supported.
     ChannelNotSupported = 0x6881;
+    /// Security status not satisfied: nobody may.
+    SecurityNotSatisfied = 0x6982;
     /// The card PIN is blocked.
     PinBlocked = 0x6984;
     /// Conditions of use not satisfied.

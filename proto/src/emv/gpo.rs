@@ -41,11 +41,21 @@ impl Ttq {
     pub const fn signature(self) -> bool {
         self.0[0] & 0x02 != 0
     }
-    /// Byte 1 bit 1: offline data authentication of online payments; byte 4 bit 8: fDDA version 01. Whoever wants
-    /// one without the other gets none.
+    /// Byte 1 bit 1: offline data authentication of online payments, with [`Self::fdda`]: whoever wants one without
+    /// the other gets none.
     #[must_use]
     pub const fn wants_oda(self) -> bool {
-        self.0[0] & 0x01 != 0 && self.0[3] & 0x80 != 0
+        self.0[0] & 0x01 != 0 && self.fdda()
+    }
+    /// Byte 4 bit 8: fDDA version 01.
+    #[must_use]
+    pub const fn fdda(self) -> bool {
+        self.0[3] & 0x80 != 0
+    }
+    /// Byte 2 bit 8: the terminal wants the issuer to decide.
+    #[must_use]
+    pub const fn online_required(self) -> bool {
+        self.0[1] & 0x80 != 0
     }
     /// Byte 2 bit 7: the terminal requires a cardholder verification.
     #[must_use]

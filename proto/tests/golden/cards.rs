@@ -137,6 +137,24 @@ fn limited_samples(lines: &mut String) {
     sample(lines, "card.keys_left.reply", &KeysLeft { left: 4, threshold: 4 });
 }
 
+fn offline_samples(lines: &mut String) {
+    sample(lines, "card.offline_state.request", &OfflineStateRequest { card: CARD });
+    let state = OfflineState { left: 12_345, counter: 0x0102, sequence: 3 };
+    sample(lines, "card.offline_state.reply", &state);
+    let command = OfflineCommand {
+        certificate: certificate(),
+        card: CARD,
+        key_version: 1,
+        sequence: 3,
+        loaded: 50_000,
+        closed: 0x0102,
+        cleared: 37_655,
+        signature: [0x68; 64],
+    };
+    sample(lines, "card.offline_command.request", &command);
+    sample(lines, "card.offline_command.reply", &state);
+}
+
 pub fn card_samples(lines: &mut String) {
     sample(lines, "card.status.request", &card::StatusRequest {});
     sample(
@@ -171,6 +189,7 @@ pub fn card_samples(lines: &mut String) {
         kind: 0,
         ctq: [0x00, 0x80],
         channel: Channel::InApp,
+        offline: false,
     };
     sample(lines, "card.log.reply", &card::LogReply { entries: heapless::Vec::from_iter([entry]) });
     sample(lines, "card.remove.request", &card::RemoveRequest { card: CARD });
@@ -195,6 +214,7 @@ pub fn card_samples(lines: &mut String) {
     };
     sample(lines, "card.token_command.request", &command);
     let state = Some(CardState::SuspendedByHolder);
+    offline_samples(lines);
     sample(lines, "card.token_command.reply", &card::TokenCommandReply { state });
     sample(lines, "card.suspend.request", &card::SuspendRequest { card: CARD });
     sample(lines, "card.suspend.reply", &card::SuspendReply {});
@@ -250,6 +270,7 @@ pub fn card_samples(lines: &mut String) {
             domain: Domain::unlimited(),
         },
         oda: None,
+        offline: None,
         contact: None,
         last_four: *b"4321",
         art: bytes(b"lab-blue"),
@@ -276,5 +297,14 @@ pub fn card_samples(lines: &mut String) {
         arpc: ArpcMethod::One,
     });
     sample(lines, "profile of a test card", &test);
+    test.check().unwrap();
+    let udk = Key128::new([0x44; 16]);
+    test.keys = CardKeys::Udk(heapless::Vec::from_iter([ChannelKey { channel: Channel::Nfc, udk }]));
+    test.contact = None;
+    if let Some(oda) = &mut test.oda {
+        oda.afl = bytes(&[0x08, 1, 1, 1, 0x18, 1, 1, 0]);
+    }
+    test.offline = Some(Offline { balance: 50_000, payment: 10_000 });
+    sample(lines, "profile of a card that approves offline", &test);
     test.check().unwrap();
 }

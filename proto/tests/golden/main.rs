@@ -24,6 +24,7 @@ use tapvault_proto::{
     },
     id::{Address, Caller, CardId, Party, ProviderId, TrustletName, Uuid, login},
     limited::{self, KeyBatch, KeysLeft, KeysLeftRequest, LimitedUse, LimitedUseKey, ReplenishRequest},
+    offline::{Offline, OfflineCommand, OfflineState, OfflineStateRequest},
     online::{
         OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest, Order, PayeeCertificate, PaymentData, Role,
     },

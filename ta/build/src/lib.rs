@@ -66,6 +66,8 @@ pub fn trusted_app(uuid: &str, memory: Memory) -> Result<(), Box<dyn std::error:
     }
     let stack = overridden("TAPVAULT_TA_STACK", memory.stack)?;
     let heap = overridden("TAPVAULT_TA_HEAP", memory.heap)?;
+    // How much of it a method may have left secrets on (`tapvault_tee::stack`).
+    println!("cargo:rustc-env=TAPVAULT_STACK={stack}");
     let config = TaConfig::new_default_with_cargo_env(uuid)
         .map_err(reason)?
         .ta_flags(FLAGS)

@@ -11,14 +11,14 @@ use crate::{
     transaction::{self, Armed},
 };
 use tapvault_proto::{
-    Error,
+    Error, dgi,
     element::Leave,
     emv::{
         apdu::{Command, StatusWord},
         application::{Processed, StaticAnswers},
     },
     id::CardId,
-    profile::{CardProfile, Product},
+    profile::{CardProfile, Key128, Product},
     token::Channel,
 };
 use tapvault_tee::Millis;
@@ -51,6 +51,12 @@ impl Applet {
         self.0.profile.product
     }
 
+    /// Its label, tag 50, ASCII.
+    #[must_use]
+    pub fn label(&self) -> &[u8] {
+        &self.0.profile.label
+    }
+
     /// The answers that are the same at every tap.
     ///
     /// # Errors
@@ -60,20 +66,38 @@ impl Applet {
         static_answers(profile, profile.product.aid().into_iter().collect(), profile.priority)
     }
 
+    /// The card as data groupings, as it came: what the element stores. Up to [`dgi::MAX_CARD`] bytes, keys among them.
+    ///
+    /// # Errors
+    /// [`Error::ShortBuffer`].
+    pub fn groupings(&self, out: &mut [u8]) -> Result<usize, Error> {
+        dgi::encode_card(self.0.id, &self.0.profile, out)
+    }
+
+    /// Whether a key comes with each leave: the card has limited-use keys, and none of them lies here.
+    #[must_use]
+    pub const fn wants_key(&self) -> bool {
+        self.0.profile.limited_use().is_some()
+    }
+
     /// Answers GET PROCESSING OPTIONS under the leave's counter, which must be above every one used and stored as used
-    /// before. A leave is good once, whatever the answer is.
+    /// before; `key` where the card wants one. Both are good once, whatever the answer is.
     pub fn process(
         &mut self,
         command: &Command<'_>,
-        leave: Leave,
+        (leave, key): (Leave, Option<Key128>),
         random: impl FnOnce(&mut [u8]),
     ) -> Processed {
+        let wants_key = self.wants_key();
         let Self(card) = self;
-        if (leave.card, leave.key_version) != (card.id, card.profile.key_version) {
+        let fits = (leave.card, leave.key_version) == (card.id, card.profile.key_version);
+        if !fits || key.is_some() != wants_key {
             return StatusWord::ConditionsNotSatisfied.into();
         }
-        card.allot(leave.counter);
-        let Ok(permit) = engine::permit(card, Channel::Nfc, None) else {
+        card.allot(leave.counter, key);
+        // What time it is the trusted app looked at.
+        let Ok(permit) = engine::permit(card, Channel::Nfc, Some(0)) else {
+            card.recall();
             return StatusWord::ConditionsNotSatisfied.into();
         };
         // Without a clock it is always in time; the trusted app gave it in time.
@@ -86,6 +110,7 @@ impl Applet {
             deadline,
         });
         let processed = transaction::process(card, permit, command, armed, (now, random));
+        card.recall();
         processed.unwrap_or_else(Processed::from)
     }
 }

@@ -18,7 +18,7 @@ use tapvault_proto::{
     token::Channel,
     trustlet::Owner,
 };
-use tapvault_tee::Tee;
+use tapvault_tee::{Tee, Wiped};
 
 /// One invocation.
 pub struct Call<'a, T> {
@@ -88,7 +88,7 @@ impl<T: Tee> Call<'_, T> {
         let now = self.tee.now();
         let approved_ms = self.tee.call(&TakeApprovalRequest { provider, approval })?.remaining_ms;
         let deadline = now.plus(approved_ms);
-        Ok((Prepared { card, deadline, what }, PreparedReply { approved_ms }))
+        Ok((Prepared { card, deadline, what: Wiped::new(what) }, PreparedReply { approved_ms }))
     }
 
     /// Takes a verification for a payment with `card` from the PIN trusted app, unless one is here already.

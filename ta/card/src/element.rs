@@ -7,7 +7,7 @@
 use crate::transaction::Armed;
 use tapvault_proto::{
     Error,
-    dgi::MAX_CARD,
+    dgi::{MAX_CARD, MAX_LEAVE},
     element::InstallElementKeysRequest,
     emv::apdu::Command,
     id::{CardId, ProviderId},
@@ -112,7 +112,8 @@ impl Exchange {
     }
 }
 
-const _: () = assert!(5 + BLOCK < MAX_APDU && MAX_CARD / BLOCK < u8::MAX as usize);
+// A leave is asked for once: it is one block.
+const _: () = assert!(5 + BLOCK < MAX_APDU && MAX_CARD / BLOCK < u8::MAX as usize && MAX_LEAVE <= BLOCK);
 
 fn plain(command: &Command<'_>) -> Result<Bytes<MAX_APDU>, Error> {
     let mut whole = command.to_bytes();

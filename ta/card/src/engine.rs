@@ -13,6 +13,8 @@ use tapvault_proto::{Error, card::LogEntry, emv::gpo::PdolData, token::Channel};
 
 /// Card verification results: length 03, then ARQC requested (PBOC, tag 9F10).
 const CVR_ARQC: [u8; 4] = [0x03, 0xA0, 0x00, 0x00];
+/// The same with TC, approved offline.
+const CVR_TC: [u8; 4] = [0x03, 0x90, 0x00, 0x00];
 /// CVR byte 2 bit 3: the holder's PIN was verified by the card, here the wallet PIN.
 const CVR_PIN_VERIFIED: u8 = 0x04;
 
@@ -52,11 +54,11 @@ impl Verification {
         }
     }
 
-    const fn cvr(self) -> [u8; 4] {
-        let [len, result, risk, scripts] = CVR_ARQC;
+    const fn cvr(self, decision: [u8; 4]) -> [u8; 4] {
+        let [len, result, risk, scripts] = decision;
         match self {
             Self::WalletPin => [len, result | CVR_PIN_VERIFIED, risk, scripts],
-            _ => CVR_ARQC,
+            _ => decision,
         }
     }
 }
@@ -73,7 +75,14 @@ pub struct Cryptogram {
     entry: LogEntry,
 }
 
-/// Makes a cryptogram over `data` for a payment of `amount` minor units. It uses up a counter, whatever becomes of it;
+impl Cryptogram {
+    /// Whether it approves offline, and does not ask the issuer.
+    pub const fn approves(&self) -> bool {
+        self.entry.offline
+    }
+}
+
+/// Makes a cryptogram over `data` that asks the issuer for a payment of `amount` minor units. It uses up a counter, whatever becomes of it;
 /// [`remember`] it when it leaves.
 ///
 /// # Errors
@@ -85,10 +94,37 @@ pub fn make(
     amount: u64,
     verification: Verification,
 ) -> Result<Cryptogram, Error> {
+    give(card, permit, data, amount, (verification, CVR_ARQC))
+}
+
+/// As [`make`], one that approves offline: it spends the amount out of the room that is set aside, which with the counter
+/// is used up whatever becomes of the cryptogram.
+///
+/// # Errors
+/// As [`make`]; [`Error::NotOffline`], [`Error::AmountNotAllowed`].
+pub fn approve(
+    card: &mut Card,
+    permit: Permit,
+    data: &PdolData,
+    amount: u64,
+    verification: Verification,
+) -> Result<Cryptogram, Error> {
+    let made = give(card, permit, data, amount, (verification, CVR_TC))?;
+    card.purse.as_mut().ok_or(Error::NotOffline)?.spend(amount)?;
+    Ok(made)
+}
+
+fn give(
+    card: &mut Card,
+    permit: Permit,
+    data: &PdolData,
+    amount: u64,
+    (verification, decision): (Verification, [u8; 4]),
+) -> Result<Cryptogram, Error> {
     let Permit(channel, time) = permit;
     let TransactionKey { atc, key } = card.next(channel, time)?;
     let profile = &card.profile;
-    let cvr = verification.cvr();
+    let cvr = verification.cvr(decision);
     let covered = CardData { aip: profile.aip, atc, cvr };
     let value = suite::cryptogram(profile.suite, profile.cvn, &key, data, &covered);
     drop(key);
@@ -102,6 +138,7 @@ pub fn make(
         kind: data.kind,
         ctq: verification.ctq(),
         channel,
+        offline: decision == CVR_TC,
     };
     Ok(Cryptogram { atc, issuer_data, value, entry })
 }

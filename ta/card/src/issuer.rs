@@ -9,14 +9,14 @@ use aes::{
 use tapvault_cipher::{Sm4, Tdes};
 use tapvault_proto::{
     contact::CardPin,
-    emv::contact::{SCRIPT_MAC_LEN, SCRIPT_PIN_LEN},
+    emv::contact::{MAX_SCRIPT_DATA, SCRIPT_MAC_LEN, SCRIPT_PIN_LEN},
     profile::{Key128, Suite},
     wire::Bytes,
 };
 use zeroize::Zeroizing;
 
 /// Longest data of a script with its header, counter and cryptogram in front.
-const MAX_SCRIPT: usize = 5 + 2 + 8 + SCRIPT_PIN_LEN;
+const MAX_SCRIPT: usize = 5 + 2 + 8 + MAX_SCRIPT_DATA;
 /// Longest data under an answer of method 2: cryptogram, card status update, proprietary data.
 const MAX_STATUS: usize = 8 + 4 + 8;
 /// In front of an enciphered PIN: the length of what follows, up to the padding.
@@ -65,7 +65,7 @@ pub fn answer_with_status(suite: Suite, udk: &Key128, to: Answered, status: &[u8
 }
 
 /// The MAC of a script command: over its header, Lc with the MAC's length in it, counter, cryptogram and data, the left 4
-/// bytes. `data` without the MAC, 16 bytes at most.
+/// bytes. `data` without the MAC, [`MAX_SCRIPT_DATA`] bytes at most.
 pub fn script_mac(
     suite: Suite,
     udk: &Key128,
@@ -73,7 +73,7 @@ pub fn script_mac(
     header: [u8; 4],
     data: &[u8],
 ) -> [u8; SCRIPT_MAC_LEN] {
-    let data = data.get(..SCRIPT_PIN_LEN).unwrap_or(data);
+    let data = data.get(..MAX_SCRIPT_DATA).unwrap_or(data);
     let lc = u8::try_from(data.len() + SCRIPT_MAC_LEN).unwrap_or(u8::MAX);
     let parts: [&[u8]; 5] = [&header, &[lc], &to.atc.to_be_bytes(), &to.cryptogram, data];
     let covered: Bytes<MAX_SCRIPT> = parts.iter().copied().flatten().copied().collect();

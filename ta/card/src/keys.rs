@@ -18,7 +18,7 @@ use tapvault_proto::{
     },
     wire::Bytes,
 };
-use tapvault_tee::Tee;
+use tapvault_tee::{Tee, drop_if};
 use zeroize::Zeroizing;
 
 /// Most open keys of one provider.
@@ -168,8 +168,11 @@ impl Keys {
     /// [`Error::UnknownHandle`].
     pub fn close(&mut self, asker: &Asker<'_>, handle: KeyHandle) -> Result<(), Error> {
         let place = self.open.get_mut(usize::from(handle.index)).ok_or(Error::UnknownHandle)?;
-        let closed = place.take_if(|open| open.belongs(asker, handle));
-        closed.map(drop).ok_or(Error::UnknownHandle)
+        if !place.as_ref().is_some_and(|open| open.belongs(asker, handle)) {
+            return Err(Error::UnknownHandle);
+        }
+        *place = None;
+        Ok(())
     }
 
     /// Closes every key of one guest.
@@ -184,7 +187,7 @@ impl Keys {
 
     fn retain(&mut self, keep: impl Fn(&Open) -> bool) {
         for place in &mut self.open {
-            place.take_if(|open| !keep(open));
+            drop_if(place, |open| !keep(open));
         }
     }
 

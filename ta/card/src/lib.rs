@@ -18,12 +18,14 @@ mod contact;
 mod device;
 mod element;
 mod engine;
+mod hurried;
 pub mod issuer;
 pub mod keyblock;
 mod keys;
 mod life;
 mod nfc;
 mod oda;
+mod offline;
 mod online;
 mod prepared;
 mod present;
@@ -42,6 +44,7 @@ use contact::Reader;
 use device::Device;
 use element::Exchange;
 use heapless::{String, Vec};
+use hurried::HURRIED;
 use keys::Keys;
 use life::Next;
 use nfc::Nfc;
@@ -55,7 +58,7 @@ use tapvault_proto::{
     card::{
         CardEntry, CardService, CardState, ContactCommandReply, ContactCommandRequest, ContactResetReply,
         ContactResetRequest, InstallReply, InstallRequest, ListReply, ListRequest, LogReply, LogRequest,
-        NfcOffRequest, NfcOnRequest, NfcStateReply, NfcStateRequest, PreparedReply, QrPayloadReply,
+        METHODS, NfcOffRequest, NfcOnRequest, NfcStateReply, NfcStateRequest, PreparedReply, QrPayloadReply,
         QrPayloadRequest, QrPrepareRequest, RemoveReply, RemoveRequest, ResumeReply, ResumeRequest,
         SetTimeReply, ShowReply, ShowRequest, StaticAnswersRequest, StatusReply, StatusRequest, SuspendReply,
         SuspendRequest, TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest, TimeNonceReply,
@@ -72,6 +75,7 @@ use tapvault_proto::{
     emv::application::StaticAnswers,
     id::{Caller, CardId, ProviderId},
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
+    offline::{OfflineCommand, OfflineState, OfflineStateRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
     route::{ChooseAppRequest, ChooseCardRequest, RouteRequest, RoutesReply, RoutesRequest},
     service::Service,
@@ -85,7 +89,7 @@ use tapvault_proto::{
     },
 };
 use tapvault_seal::Challenge;
-use tapvault_tee::{PeerSupervisor, Tee, TrustedApp};
+use tapvault_tee::{PeerSupervisor, Tee, TrustedApp, Wiped, drop_if, stack};
 use tapvault_trust::IS_LAB;
 use teei_hypervisor::gate::Gate;
 use transaction::Armed;
@@ -108,7 +112,8 @@ pub struct Card {
     clock: Clock,
     nfc: Nfc,
     routes: Option<Routes>,
-    exchange: Option<Exchange>,
+    /// On the heap, where it stays while it is gone on with: it holds the keys of a channel.
+    exchange: Option<Wiped<Exchange>>,
 }
 
 impl Card {
@@ -126,8 +131,8 @@ impl<T: Tee> TrustedApp<T> for Card {
 
     fn close(&mut self, tee: &mut T, session: u32) {
         self.keys.close_session(session);
-        self.reader.take_if(|reader| reader.session == session);
-        self.exchange.take_if(|exchange| exchange.session == session);
+        drop_if(&mut self.reader, |reader| reader.session == session);
+        drop_if(&mut self.exchange, |exchange| exchange.session == session);
         self.gate.close(&mut PeerSupervisor(tee), session);
     }
 
@@ -141,6 +146,12 @@ impl<T: Tee> TrustedApp<T> for Card {
     ) -> Result<usize, Error> {
         let rights = self.gate.rights(session)?;
         Call { app: self, tee, session }.dispatch(rights, method, request, reply)
+    }
+
+    fn wipe_stack(method: u32) {
+        if !HURRIED.contains(&method) && METHODS.iter().any(|known| known.id == method) {
+            stack::wipe::<{ stack::depth(option_env!("TAPVAULT_STACK")) }>();
+        }
     }
 }
 
@@ -170,6 +181,7 @@ impl<T: Tee> CardService for Call<'_, T> {
     fn install(&mut self, request: InstallRequest) -> Result<InstallReply, Error> {
         let challenge = self.app.challenge.as_ref().ok_or(Error::NoChallenge)?;
         let (header, profile) = provision::open(challenge, &request.package)?;
+        offline::check_platform(self.tee, &profile)?;
         let card = header.card;
         self.app.store(self.tee)?.put(self.tee, card, header.provider, profile)?;
         self.app.challenge = None;
@@ -272,6 +284,14 @@ impl<T: Tee> CardService for Call<'_, T> {
         card.keys_left(self.app.clock.now(card.provider, now))
     }
 
+    fn offline_state(&mut self, request: OfflineStateRequest) -> Result<OfflineState, Error> {
+        self.offline_left(request.card)
+    }
+
+    fn offline_command(&mut self, command: OfflineCommand) -> Result<OfflineState, Error> {
+        self.obey_offline(&command)
+    }
+
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {
         self.make_ready(request)
     }
@@ -362,7 +382,7 @@ impl<T: Tee> CardService for Call<'_, T> {
 
     fn online_pay(&mut self, request: OnlinePayRequest) -> Result<OnlinePayReply, Error> {
         let now = self.tee.now();
-        let ready = Prepared::take(&mut self.app.order, request.card, now)?;
+        let mut ready = Prepared::take(&mut self.app.order, request.card, now)?;
         let (permit, time) = self.permit(request.card, ready.channel)?;
         ready.pay(self.store()?.card_mut(request.card)?, permit, time)
     }

@@ -4,6 +4,7 @@ use crate::store::{Card, Life};
 use tapvault_proto::{
     Error,
     card::CardState,
+    pin::ProviderCertificate,
     token::{TokenAction, TokenCommand, TokenState},
 };
 use tapvault_trust::certified;
@@ -19,21 +20,31 @@ pub enum Next {
     Deleted,
 }
 
-/// What a command makes of a card's token.
+/// Checks that a command to a card is of its provider's; `signature` is `r‖s`.
 ///
 /// # Errors
-/// [`Error::CertificateInvalid`], [`Error::WrongProvider`], [`Error::SignatureInvalid`];
-/// [`Error::CommandOutOfOrder`] for another version of the keys and for any but the next command and the last one;
-/// [`Error::TokenState`] for one that does not fit, whose number the next one may have.
-pub fn obey(card: &Card, command: &TokenCommand) -> Result<Next, Error> {
-    let certificate = &command.certificate;
+/// [`Error::CertificateInvalid`], [`Error::WrongProvider`], [`Error::SignatureInvalid`].
+pub fn check_provider(
+    card: &Card,
+    certificate: &ProviderCertificate,
+    message: &[u8],
+    signature: &[u8; 64],
+) -> Result<(), Error> {
     let key = certified(certificate)?;
     if certificate.provider != card.provider {
         return Err(Error::WrongProvider);
     }
-    if !key.verifies(&command.signed_bytes(), &command.signature) {
-        return Err(Error::SignatureInvalid);
-    }
+    if key.verifies(message, signature) { Ok(()) } else { Err(Error::SignatureInvalid) }
+}
+
+/// What a command makes of a card's token.
+///
+/// # Errors
+/// Those of [`check_provider`];
+/// [`Error::CommandOutOfOrder`] for another version of the keys and for any but the next command and the last one;
+/// [`Error::TokenState`] for one that does not fit, whose number the next one may have.
+pub fn obey(card: &Card, command: &TokenCommand) -> Result<Next, Error> {
+    check_provider(card, &command.certificate, &command.signed_bytes(), &command.signature)?;
     let TokenCommand { sequence, action, .. } = *command;
     let life = card.life;
     if command.key_version != card.profile.key_version {

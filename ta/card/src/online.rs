@@ -114,7 +114,7 @@ impl Ready {
     ///
     /// # Errors
     /// [`Error::RequestExpired`], [`Error::Busy`], [`Error::AtcExhausted`].
-    pub fn pay(self, card: &mut Card, permit: Permit, time: u64) -> Result<OnlinePayReply, Error> {
+    pub fn pay(&mut self, card: &mut Card, permit: Permit, time: u64) -> Result<OnlinePayReply, Error> {
         if time > self.expires {
             return Err(Error::RequestExpired);
         }

@@ -2,7 +2,7 @@
 //! holds it, so that a restart ends it.
 
 use tapvault_proto::{Error, id::CardId};
-use tapvault_tee::Millis;
+use tapvault_tee::{Millis, Wiped, drop_if};
 
 /// An approved payment.
 pub struct Prepared<W> {
@@ -10,8 +10,8 @@ pub struct Prepared<W> {
     pub card: CardId,
     /// When the approval is over.
     pub deadline: Millis,
-    /// What is ready.
-    pub what: W,
+    /// What is ready. On the heap, so that it does not move when it is taken: it may hold the key of a seal.
+    pub what: Wiped<W>,
 }
 
 impl<W> Prepared<W> {
@@ -19,7 +19,7 @@ impl<W> Prepared<W> {
     ///
     /// # Errors
     /// [`Error::NothingPrepared`]; what is prepared for another card stays.
-    pub fn take(place: &mut Option<Self>, card: CardId, now: Millis) -> Result<W, Error> {
+    pub fn take(place: &mut Option<Self>, card: CardId, now: Millis) -> Result<Wiped<W>, Error> {
         let taken = place.take_if(|prepared| prepared.card == card);
         let in_time = taken.filter(|prepared| now < prepared.deadline);
         in_time.map(|prepared| prepared.what).ok_or(Error::NothingPrepared)
@@ -27,6 +27,6 @@ impl<W> Prepared<W> {
 
     /// Forgets what is prepared for `card`.
     pub fn forget(place: &mut Option<Self>, card: CardId) {
-        place.take_if(|prepared| prepared.card == card);
+        drop_if(place, |prepared| prepared.card == card);
     }
 }

@@ -6,19 +6,19 @@ use crate::{
     engine,
     prepared::Prepared,
     route::{Routes, Table},
-    store::Store,
+    store::{Store, TransactionKey},
 };
 use tapvault_proto::{
     Error, dgi,
     element::{ElementBeginRequest, ElementFrame, ElementProgress, ElementPurpose, Leave, Verified},
     id::{Caller, CardId},
-    profile::{CardProfile, Product},
+    profile::{Key128, Product},
     route::{Endpoint, RoutesReply},
     token::Channel,
     tvm::MAX_FRAME,
     wire::Bytes,
 };
-use tapvault_tee::Tee;
+use tapvault_tee::{Tee, Wiped, drop_if};
 
 impl<T: Tee> Call<'_, T> {
     /// The app whose call this is.
@@ -81,7 +81,7 @@ impl<T: Tee> Call<'_, T> {
         let ElementBeginRequest { card, purpose } = request;
         let held = self.store()?.card(card)?;
         let (provider, product) = (held.provider, held.profile.product);
-        if !fits_element(&held.profile) {
+        if !held.profile.fits_element() {
             return Err(Error::NotForElement);
         }
         let caller = self.caller()?;
@@ -93,21 +93,21 @@ impl<T: Tee> Call<'_, T> {
                 What::Personalise
             }
             ElementPurpose::Tap => {
-                self.permit_element(card)?;
+                let time = self.permit_element(card)?;
                 self.nfc_permits()?;
-                self.app.store(self.tee)?.reserve(self.tee, card, None)?;
+                self.app.store(self.tee)?.reserve(self.tee, card, time)?;
                 What::Tap(None)
             }
             ElementPurpose::VerifiedTap => {
-                self.permit_element(card)?;
-                self.app.store(self.tee)?.reserve(self.tee, card, None)?;
+                let time = self.permit_element(card)?;
+                self.app.store(self.tee)?.reserve(self.tee, card, time)?;
                 self.arm(card, provider)?;
                 self.switch_on()?;
                 What::Tap(self.app.armed.take())
             }
         };
         let (exchange, frame) = Exchange::begin(self.session, (card, product), what, start)?;
-        self.app.exchange = Some(exchange);
+        self.app.exchange = Some(Wiped::new(exchange));
         Ok(ElementFrame { frame: carried(&frame)? })
     }
 
@@ -132,17 +132,25 @@ impl<T: Tee> Call<'_, T> {
             What::Tap(armed) => armed,
         };
         // All of it again: time has passed.
-        self.permit_element(card)?;
+        let time = self.permit_element(card)?;
         self.nfc_permits()?;
         let now = self.tee.now();
         if armed.is_some_and(|armed| armed.deadline <= now) {
             return Err(Error::NoVerification);
         }
         let held = self.store()?.card_mut(card)?;
+        // A limited-use key goes with the counter that it is for, and is gone here.
+        let (counter, key) = match held.profile.limited_use() {
+            None => (held.next_atc()?, None),
+            Some(_) => {
+                let TransactionKey { atc, key } = held.next(Channel::Nfc, time)?;
+                (atc, Some(Key128::new(*key)))
+            }
+        };
         let leave = Leave {
             card,
             key_version: held.profile.key_version,
-            counter: held.next_atc()?,
+            counter,
             verified: armed.map(|armed| Verified {
                 ceiling: armed.ceiling,
                 currency: armed.currency,
@@ -150,31 +158,27 @@ impl<T: Tee> Call<'_, T> {
             }),
         };
         self.app.nfc.count();
-        dgi::encode_leave(&leave, out)
+        dgi::encode_leave(&leave, key.as_ref(), out)
     }
 
-    /// Whether a card's token may make a tap from the element now.
-    fn permit_element(&mut self, card: CardId) -> Result<(), Error> {
+    /// Whether a card's token may make a tap from the element now; what time that is to its provider.
+    fn permit_element(&mut self, card: CardId) -> Result<Option<u64>, Error> {
         let now = self.tee.now();
         let held = Store::loaded(&mut self.app.store, self.tee)?.card(card)?;
-        let product = held.profile.product;
-        engine::permit(held, Channel::Nfc, self.app.clock.now(held.provider, now))?;
-        self.may_present(product, Endpoint::Element)
+        let (product, time) = (held.profile.product, self.app.clock.now(held.provider, now));
+        engine::permit(held, Channel::Nfc, time)?;
+        self.may_present(product, Endpoint::Element)?;
+        Ok(time)
     }
 
     /// Forgets what was verified, approved and begun for a card as it was.
     pub fn disarm(&mut self, card: CardId) {
         self.app.armed.take_if(|armed| armed.card == card);
-        self.app.reader.take_if(|reader| reader.card == card);
-        self.app.exchange.take_if(|exchange| exchange.card == card);
+        drop_if(&mut self.app.reader, |reader| reader.card == card);
+        drop_if(&mut self.app.exchange, |exchange| exchange.card == card);
         Prepared::forget(&mut self.app.code, card);
         Prepared::forget(&mut self.app.order, card);
     }
-}
-
-/// Whether the element can make this card's cryptograms.
-fn fits_element(profile: &CardProfile) -> bool {
-    profile.udk(Channel::Nfc).is_some()
 }
 
 fn carried(frame: &[u8]) -> Result<Bytes<MAX_FRAME>, Error> {

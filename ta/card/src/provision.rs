@@ -138,6 +138,7 @@ mod tests {
                 domain: Domain::unlimited(),
             },
             oda: None,
+            offline: None,
             contact: None,
             last_four: *b"4321",
             art: Bytes::new(),

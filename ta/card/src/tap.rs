@@ -1,6 +1,6 @@
 //! A tap from the TEE: what is made ready ahead of it, and the one command that enters.
 
-use crate::{Call, answers::static_answers, engine, store::Store, token, transaction};
+use crate::{Call, answers::static_answers, engine, offline, store::Store, token, transaction};
 use tapvault_proto::{
     Error,
     card::{TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest},
@@ -53,7 +53,9 @@ impl<T: Tee> Call<'_, T> {
             self.app.armed.take_if(|armed| armed.card == request.card);
             0
         };
-        let taps = self.app.store(self.tee)?.reserve(self.tee, request.card, time)?;
+        let store = Store::loaded(&mut self.app.store, self.tee)?;
+        let room = offline::room(self.tee, &store.card(request.card)?.profile);
+        let taps = store.reserve_with_room(self.tee, request.card, time, room)?;
         Ok(TapPrepareReply { taps, verified_ms })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     engine::{self, Cryptogram, Permit, Verification},
-    oda,
+    oda, offline,
     store::Card,
     token,
 };
@@ -66,7 +66,7 @@ fn verification(
         Err(needed(profile))
     } else if !ttq.verification_required() {
         Ok(Verification::None)
-    } else if ttq.online_pin() && profile.online_pin_allowed {
+    } else if ttq.online_pin() && profile.online_pin_allowed && !ttq.offline_only() {
         Ok(Verification::OnlinePin)
     } else if ttq.signature() && profile.signature_allowed {
         Ok(Verification::Signature)
@@ -96,8 +96,8 @@ pub fn process(
 ) -> Result<Processed, StatusWord> {
     let terminal = &PdolData::from_command(command, card.profile.cvn)?;
     let amount = terminal.amount_minor().ok_or(StatusWord::WrongData)?;
-    if terminal.ttq.offline_only() {
-        // Phone cards are online only.
+    if terminal.ttq.offline_only() && card.profile.offline.is_none() {
+        // Most phone cards are online only.
         return Err(StatusWord::ConditionsNotSatisfied);
     }
     if !token::permits_amount(&card.profile, amount, u16::from_be_bytes(terminal.currency)) {
@@ -105,8 +105,14 @@ pub fn process(
     }
     let fact_fits = armed.is_some_and(|armed| armed.fits(terminal, amount, now));
     let verification = verification(&card.profile, terminal, amount, fact_fits)?;
-    let made = engine::make(card, permit, terminal, amount, verification)
-        .map_err(|_| StatusWord::ConditionsNotSatisfied)?;
+    let made = if offline::approves(card, terminal, amount, verification) {
+        engine::approve(card, permit, terminal, amount, verification)
+    } else if terminal.ttq.offline_only() {
+        return Err(StatusWord::ConditionsNotSatisfied);
+    } else {
+        engine::make(card, permit, terminal, amount, verification)
+    };
+    let made = made.map_err(|_| StatusWord::ConditionsNotSatisfied)?;
     let processed =
         answer(random, &card.profile, terminal, verification, &made).map_err(|_| StatusWord::NoDiagnosis)?;
     engine::remember(card, made);
@@ -129,7 +135,7 @@ fn answer(
     push(&mut body, 0x5F34, &[profile.psn])?;
     push(&mut body, 0x9F6C, &verification.ctq())?;
     let record = match &profile.oda {
-        Some(oda) if terminal.ttq.wants_oda() => {
+        Some(oda) if offline::signs(profile, terminal, made) => {
             let mut unpredictable = [0; 4];
             random(&mut unpredictable);
             let authentication = oda::authentication_data(unpredictable, verification.ctq());

@@ -16,6 +16,8 @@ pub const RUN: u32 = 1;
 pub const READ: u32 = 2;
 /// Opens an object, writes 64 bytes, closes it: for measuring.
 pub const WRITE: u32 = 3;
+/// What the TEE says of rollback, four bytes.
+pub const ANTI_ROLLBACK: u32 = 6;
 
 /// As many walks through BER-TLV as the request's two bytes say, natively: for comparing with Wasm.
 pub const TLV: u32 = 4;
@@ -46,6 +48,10 @@ impl<T: Tee> TrustedApp<T> for Conformance {
         let times = request.first_chunk().copied().map_or(0, u16::from_be_bytes);
         match method {
             RUN => {}
+            ANTI_ROLLBACK => {
+                *reply.first_chunk_mut().ok_or(Error::ShortBuffer)? = tee.anti_rollback().to_be_bytes();
+                return Ok(4);
+            }
             READ => {
                 let mut object = object(tee)?;
                 return Ok(tee.read(&mut object, reply)?);

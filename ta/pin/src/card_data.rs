@@ -44,12 +44,13 @@ impl Awaited {
         self.challenge
     }
 
-    /// Seals what was typed.
+    /// Seals what was typed, once.
     ///
     /// # Errors
     /// [`Error::Internal`] never: every length is fixed.
-    pub fn seal(self, provider: ProviderId, data: &CardData) -> Result<SealedCardData, Error> {
+    pub fn seal(&mut self, provider: ProviderId, data: &CardData) -> Result<SealedCardData, Error> {
         let Self { nonce, challenge, sealing } = self;
+        let (nonce, challenge) = (*nonce, *challenge);
         let mut plain = Zeroizing::new([0; CardData::MAX]);
         encode_into(data, plain.as_mut_slice())?;
         let mut buffer = Bytes::<SEALED_LEN>::from_slice(plain.as_slice()).map_err(|_| Error::Internal)?;

@@ -14,7 +14,7 @@ use tapvault_proto::{
     pin::{TRY_LIMIT, Transfer, Verdict},
     wire::Bytes,
 };
-use tapvault_tee::{Millis, Tee};
+use tapvault_tee::{Millis, Tee, Wiped};
 
 /// What the digits are for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,16 +66,17 @@ pub enum Wanted {
     CardData(Awaited),
 }
 
+/// What opens the pad's one frame, and takes what is in it.
+pub struct Open {
+    session: Awaiting,
+    wanted: Wanted,
+}
+
 /// How far the entry is.
 #[allow(clippy::large_enum_variant, reason = "there is one entry, in memory that is set aside for it")]
 pub enum Stage {
-    /// The pad's frame is awaited.
-    Open {
-        /// The session that ends with the entry.
-        session: Awaiting,
-        /// What it brings.
-        wanted: Wanted,
-    },
+    /// The pad's frame is awaited; on the heap, where keys do not move.
+    Open(Wiped<Option<Open>>),
     /// The digits were right (or, for a first PIN, there was nothing to compare); `finish` stores it.
     Accepted {
         /// The record to store, for set and change.
@@ -105,6 +106,13 @@ pub struct Entry {
     pub stage: Stage,
 }
 
+impl Stage {
+    /// The pad's frame is awaited in a session that ends with the entry.
+    pub fn open(session: Awaiting, wanted: Wanted) -> Self {
+        Self::Open(Wiped::new(Some(Open { session, wanted })))
+    }
+}
+
 impl Entry {
     /// Checks that a message is for this entry.
     ///
@@ -121,7 +129,7 @@ impl Entry {
         match self.stage {
             Stage::Accepted { .. } => self.tries.map(|_| TRY_LIMIT),
             Stage::Nothing => self.tries,
-            Stage::Open { .. } | Stage::Sealed(_) => None,
+            Stage::Open(_) | Stage::Sealed(_) => None,
         }
     }
 
@@ -141,7 +149,8 @@ impl Entry {
     /// then, as it is without one that is returned.
     pub fn submit<T: Tee>(self, tee: &mut T, frame: &Frame) -> Result<(Option<Self>, Verdict), Error> {
         let Self { stage, provider, .. } = self;
-        let Stage::Open { session, wanted } = stage else { return Err(Error::NoEntry) };
+        let Stage::Open(mut open) = stage else { return Err(Error::NoEntry) };
+        let Open { session, wanted } = open.take().ok_or(Error::NoEntry)?;
         let accepted = |secret| Some(Stage::Accepted { secret });
         // Wiped at the end of the match.
         let stage = match (wanted, &session.open(frame)?) {
@@ -161,7 +170,7 @@ impl Entry {
                     None
                 }
             }
-            (Wanted::CardData(awaited), Entered::CardData(data)) => {
+            (Wanted::CardData(mut awaited), Entered::CardData(data)) => {
                 Some(Stage::Sealed(awaited.seal(provider, data)?))
             }
             _ => return Err(Error::PadContent),

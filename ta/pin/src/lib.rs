@@ -33,15 +33,15 @@ use tapvault_proto::{
     },
     pin::{
         BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply,
-        ChallengeRequest, EnrolmentTicket, EntryReply, FinishReply, FinishRequest, PinService, PinState,
-        PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitReply, SubmitRequest, TRY_LIMIT,
-        TakeConfirmation, TakeConfirmationReply, TakeVerificationReply, TakeVerificationRequest,
+        ChallengeRequest, EnrolmentTicket, EntryReply, FinishReply, FinishRequest, METHODS, PinService,
+        PinState, PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitReply, SubmitRequest,
+        TRY_LIMIT, TakeConfirmation, TakeConfirmationReply, TakeVerificationReply, TakeVerificationRequest,
         TicketPurpose, VERIFICATION_LIFE_MS, VerificationMethod,
     },
-    service::Service,
+    service::{Request, Service},
     trustlet::Forwarded,
 };
-use tapvault_tee::{Millis, PeerSupervisor, Tee, TrustedApp};
+use tapvault_tee::{Millis, PeerSupervisor, Tee, TrustedApp, drop_if, stack};
 use tapvault_trust::{IS_LAB, certified};
 use teei_hypervisor::gate::Gate;
 
@@ -84,7 +84,7 @@ impl<T: Tee> TrustedApp<T> for Pin<T> {
     fn close(&mut self, tee: &mut T, session: u32) {
         // Storage that fails here costs the try; there is nobody left to tell.
         let _ = self.settle(tee, session);
-        self.entry.take_if(|entry| entry.session == session);
+        drop_if(&mut self.entry, |entry| entry.session == session);
         self.pad.close(session);
         self.gate.close(&mut PeerSupervisor(tee), session);
     }
@@ -100,7 +100,17 @@ impl<T: Tee> TrustedApp<T> for Pin<T> {
         let rights = self.gate.rights(session)?;
         Call { app: self, tee, session }.dispatch(rights, method, request, reply)
     }
+
+    fn wipe_stack(method: u32) {
+        if !HURRIED.contains(&method) && METHODS.iter().any(|known| known.id == method) {
+            stack::wipe::<{ stack::depth(option_env!("TAPVAULT_STACK")) }>();
+        }
+    }
 }
+
+/// What other trusted apps wait for, and no digit takes part in.
+const HURRIED: [u32; 3] =
+    [TakeVerificationRequest::METHOD, TakeApprovalRequest::METHOD, <Forwarded<TakeConfirmation>>::METHOD];
 
 impl<T: Tee> Pin<T> {
     /// The provider's record, opened unless it is the one kept open.
@@ -179,7 +189,7 @@ impl<T: Tee> Pin<T> {
         let (awaiting, show) = self.pad.show(session, &purpose.showing())?;
         let deadline = tee.now().plus(VERIFICATION_LIFE_MS);
         self.last_entry = number;
-        let stage = Stage::Open { session: awaiting, wanted };
+        let stage = Stage::open(awaiting, wanted);
         self.entry = Some(Entry { number, session, provider, purpose, tries, deadline, stage });
         Ok((number, show))
     }
@@ -318,7 +328,7 @@ impl<T: Tee> PinService for Call<'_, T> {
         let Self { app, tee, session } = self;
         let this = (*session, request.entry, tee.now());
         // Out of its place: whatever goes wrong now, it is over.
-        let entry = app.take_entry(this, |stage| matches!(stage, Stage::Open { .. }))?;
+        let entry = app.take_entry(this, |stage| matches!(stage, Stage::Open(_)))?;
         let spent = entry.tries.map_or(0, |tries| tries.saturating_sub(1));
         let (entry, verdict) = entry.submit(*tee, &request.frame)?;
         app.entry = entry;

@@ -14,7 +14,7 @@ use tapvault_proto::{
     },
     wire::{Wire, decode_exact, encode_into},
 };
-use tapvault_tee::{Millis, StorageError, Tee};
+use tapvault_tee::{Millis, StorageError, Tee, Wiped, drop_if};
 use tapvault_trust::FACTORY_ROOT;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -60,13 +60,21 @@ struct Held {
     /// The client's session that began it.
     client: u32,
     deadline: Millis,
-    stage: Stage,
+    /// On the heap, where keys do not move.
+    stage: Wiped<Stage>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "there is one, in memory that is set aside for it")]
 enum Stage {
     Offered(Offered),
     Up(Session),
+    Taken,
+}
+
+impl Stage {
+    fn take(&mut self) -> Self {
+        core::mem::replace(self, Self::Taken)
+    }
 }
 
 impl Pad {
@@ -101,7 +109,8 @@ impl Pad {
         let pairing = self.known(tee)?.pairing.ok_or(Error::PadNotPaired)?;
         let (offered, offer) = Offered::new(suite, &pairing, &mut |out| tee.random(out))?;
         let deadline = tee.now().plus(PAD_SESSION_LIFE_MS);
-        self.session = Some(Held { client, deadline, stage: Stage::Offered(offered) });
+        let stage = Wiped::new(Stage::Offered(offered));
+        self.session = Some(Held { client, deadline, stage });
         Ok(offer)
     }
 
@@ -111,12 +120,12 @@ impl Pad {
     /// [`Error::NoPadSession`] without an offer of this client in time; [`Error::PadUntrusted`], and the offer is over.
     pub fn accept<T: Tee>(&mut self, tee: &mut T, client: u32, answer: &PadAnswer) -> Result<(), Error> {
         let now = tee.now();
-        let waits = |held: &Held| held.is(client, now) && matches!(held.stage, Stage::Offered(_));
-        let held = self.session.take_if(|held| waits(held)).ok_or(Error::NoPadSession)?;
-        let Stage::Offered(offered) = held.stage else { return Err(Error::NoPadSession) };
+        let waits = |held: &Held| held.is(client, now) && matches!(*held.stage, Stage::Offered(_));
+        let mut held = self.session.take_if(|held| waits(held)).ok_or(Error::NoPadSession)?;
+        let Stage::Offered(offered) = held.stage.take() else { return Err(Error::NoPadSession) };
         let Known { keys, pairing } = self.known(tee)?;
         let pairing = pairing.as_ref().ok_or(Error::PadNotPaired)?;
-        let stage = Stage::Up(offered.accept(keys, pairing, answer)?);
+        let stage = Wiped::new(Stage::Up(offered.accept(keys, pairing, answer)?));
         self.session = Some(Held { stage, ..held });
         Ok(())
     }
@@ -126,7 +135,7 @@ impl Pad {
     /// # Errors
     /// [`Error::NoPadSession`].
     pub fn check(&self, client: u32, now: Millis) -> Result<(), Error> {
-        let up = |held: &&Held| held.is(client, now) && matches!(held.stage, Stage::Up(_));
+        let up = |held: &&Held| held.is(client, now) && matches!(*held.stage, Stage::Up(_));
         self.session.as_ref().filter(up).map(|_| ()).ok_or(Error::NoPadSession)
     }
 
@@ -135,15 +144,16 @@ impl Pad {
     /// # Errors
     /// [`Error::NoPadSession`].
     pub fn show(&mut self, client: u32, showing: &Showing) -> Result<(Awaiting, PadShow), Error> {
-        match self.session.take_if(|held| held.client == client) {
-            Some(Held { stage: Stage::Up(session), .. }) => session.show(showing),
+        let held = self.session.take_if(|held| held.client == client);
+        match held.map(|mut held| held.stage.take()) {
+            Some(Stage::Up(session)) => session.show(showing),
             _ => Err(Error::NoPadSession),
         }
     }
 
     /// Ends the session of a client that is gone.
     pub fn close(&mut self, client: u32) {
-        self.session.take_if(|held| held.client == client);
+        drop_if(&mut self.session, |held| held.client == client);
     }
 
     fn known<T: Tee>(&mut self, tee: &mut T) -> Result<&mut Known, Error> {

@@ -40,11 +40,11 @@ impl Sealing {
         Ok(Self { encapsulated, context })
     }
 
-    /// Encrypts `plain` in place and puts the tag of [`TAG_LEN`] bytes behind it; returns the encapsulated key.
+    /// Encrypts the one message, `plain`, in place and puts the tag of [`TAG_LEN`] bytes behind it; returns the encapsulated key.
     ///
     /// # Errors
     /// [`Error::Internal`] when there is no room for the tag; `plain` is then as it was.
-    pub fn seal<const N: usize>(mut self, plain: &mut Bytes<N>) -> Result<[u8; 65], Error> {
+    pub fn seal<const N: usize>(&mut self, plain: &mut Bytes<N>) -> Result<[u8; 65], Error> {
         let len = plain.len();
         plain.extend_from_slice(&[0; TAG_LEN]).map_err(|_| Error::Internal)?;
         let (body, place) = plain.split_at_mut_checked(len).ok_or(Error::Internal)?;

@@ -1,7 +1,7 @@
 //! What every adapter must do the same way. Run on the host in `cargo test`, and inside a trusted app
 //! on real OP-TEE by the tests in QEMU.
 
-use crate::{StorageError, Tee};
+use crate::{StorageError, Tee, rollback};
 use tapvault_proto::{Error, service::Service};
 
 /// A claim that does not hold.
@@ -60,6 +60,9 @@ pub fn run<T: Tee>(tee: &mut T, forbidden_peer: Service) -> Result<u32, Failed> 
     check("the replacement is complete", read == Ok(6) && out.starts_with(b"second"))?;
     check("an object can be deleted", tee.delete(object).is_ok())?;
     check("and is gone then", tee.open(NAME).err() == Some(StorageError::NotFound))?;
+
+    let levels = [rollback::NONE, rollback::BY_REE, rollback::BY_HARDWARE];
+    check("what it says of rollback is a level of the API", levels.contains(&tee.anti_rollback()))?;
 
     check("memory can be taken and used", within_memory(tee))?;
     check("an image that is no TVM's has no stamp", tee.stamp().is_none())?;

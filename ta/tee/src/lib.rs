@@ -15,10 +15,11 @@ pub mod host;
 #[cfg(feature = "optee")]
 #[allow(unsafe_code, reason = "the adapter to OP-TEE and the entry points")]
 pub mod optee;
+pub mod stack;
 #[allow(unsafe_code, reason = "wipes memory that no value owns any more")]
 mod wiped;
 
-pub use wiped::Wiped;
+pub use wiped::{Wiped, drop_if};
 
 use tapvault_proto::{
     Error,
@@ -49,6 +50,16 @@ impl Millis {
     pub const fn since(self, earlier: Millis) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+}
+
+/// Levels of protection from a rollback (TEE Internal Core API, properties of the implementation).
+pub mod rollback {
+    /// None; also what stands for a platform that does not say.
+    pub const NONE: u32 = 0;
+    /// By the normal world, which is the adversary. Stock OP-TEE without RPMB says so.
+    pub const BY_REE: u32 = 100;
+    /// By hardware that the TEE controls and the normal world's software cannot reach, such as RPMB.
+    pub const BY_HARDWARE: u32 = 1000;
 }
 
 /// Why storage did not do as asked. After any of these the object is as it was before.
@@ -150,6 +161,11 @@ pub trait Tee {
     /// allocated has to be dropped before `memory` is.
     fn within<R>(memory: &mut Self::Memory, act: impl FnOnce() -> R) -> R;
 
+    /// How well the platform says that it protects persistent objects from being put back to an older state, by the TEE
+    /// Internal Core API's property `gpd.tee.trustedStorage.antiRollback.protectionLevel`: [`rollback::NONE`],
+    /// [`rollback::BY_REE`], [`rollback::BY_HARDWARE`].
+    fn anti_rollback(&mut self) -> u32;
+
     /// The provider that this trusted app's image was stamped for; `None` for any app but a TVM.
     fn stamp(&self) -> Option<Signer>;
 
@@ -211,4 +227,7 @@ pub trait TrustedApp<T: Tee>: Default {
         request: &[u8],
         reply: &mut [u8],
     ) -> Result<usize, Error>;
+
+    /// Wipes the stack below the caller, by [`stack::wipe`], where `method` may have left secrets on it.
+    fn wipe_stack(_method: u32) {}
 }

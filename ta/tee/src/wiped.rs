@@ -45,6 +45,14 @@ impl<T> Drop for Wiped<T> {
     }
 }
 
+/// Drops what is in a place, where it lies, if `ends` says so. Taken out of the place, a value that wipes itself would wipe
+/// the copy that was taken, and leave the one in the place.
+pub fn drop_if<V>(place: &mut Option<V>, ends: impl FnOnce(&V) -> bool) {
+    if place.as_ref().is_some_and(ends) {
+        *place = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

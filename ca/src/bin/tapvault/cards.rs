@@ -219,6 +219,7 @@ fn payment(entry: &LogEntry) -> serde_json::Value {
         "key_version": entry.key_version, "atc": entry.atc, "amount_minor": entry.amount,
         "currency": format!("{:04x}", entry.currency), "terminal_date": hex(&entry.date), "type": entry.kind,
         "holder_verified": payments::holder(entry.ctq), "way": payments::way(entry.channel),
+        "approved_offline": entry.offline,
     })
 }
 

@@ -4,6 +4,8 @@
 mod bind;
 #[cfg(feature = "optee")]
 mod cards;
+#[cfg(feature = "optee")]
+mod element;
 mod maker;
 #[cfg(feature = "optee")]
 mod nfc;
@@ -88,6 +90,9 @@ enum Command {
     #[command(subcommand)]
     Route(route::Command),
     #[cfg(feature = "optee")]
+    /// Puts cards into the lab's secure element, and presents them from there.
+    Element(element::Arguments),
+    #[cfg(feature = "optee")]
     /// Presents a card to a contactless terminal.
     Tap(tap::Arguments),
     #[cfg(feature = "optee")]
@@ -153,6 +158,7 @@ fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<()
         Command::Pin(command) => pins::run(command, &mut Wallet::new(tee), output),
         Command::Nfc(command) => nfc::run(command, &mut Wallet::new(tee), output),
         Command::Route(command) => route::run(command, &mut Wallet::new(tee), output),
+        Command::Element(arguments) => element::run(arguments, &mut Wallet::new(tee), output),
         Command::Pay(command) => pay::run(command, &mut Wallet::new(tee), output),
         Command::Tap(arguments) => tap::run(&arguments, &mut Wallet::new(tee), output),
         Command::Trustlet(arguments) => trustlets::run(arguments, &tee, output),

@@ -8,6 +8,7 @@ use crate::{
     },
     wire::Bytes,
 };
+use core::ops::RangeInclusive;
 
 /// Whether the issuer let a card go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,27 +118,47 @@ pub enum Script {
         /// Whether the present PIN is in it as well.
         with_current: bool,
     },
+    /// PUT DATA: a data object gets another value.
+    PutData {
+        /// Its tag.
+        tag: u16,
+    },
+    /// UPDATE RECORD: a record is replaced, template and all.
+    UpdateRecord {
+        /// Short file identifier.
+        sfi: u8,
+        /// Record number, from 1 on.
+        number: u8,
+    },
 }
 
 /// Length of a script's MAC.
 pub const SCRIPT_MAC_LEN: usize = 4;
 /// Length of an enciphered PIN in a script.
 pub const SCRIPT_PIN_LEN: usize = 16;
+/// Longest data of a script in front of its MAC: Lc is one byte.
+pub const MAX_SCRIPT_DATA: usize = 255 - SCRIPT_MAC_LEN;
 
 impl Script {
-    /// The script of a command's header, and the length of its data in front of the MAC.
+    /// The script of a command's header, and the lengths that its data in front of the MAC may have. PUT DATA and UPDATE
+    /// RECORD come in class 04, as ISO/IEC 7816-4 has them, the others in EMV's 84.
     ///
     /// # Errors
     /// [`StatusWord::UnknownInstruction`], [`StatusWord::WrongParameters`].
-    pub fn of(command: &Command<'_>) -> Result<(Self, usize), StatusWord> {
-        match (command.ins, command.p1, command.p2) {
-            (0x1E, 0, 0) => Ok((Self::ApplicationBlock, 0)),
-            (0x18, 0, 0) => Ok((Self::ApplicationUnblock, 0)),
-            (0x16, 0, 0) => Ok((Self::CardBlock, 0)),
-            (0x24, 0, 0) => Ok((Self::PinUnblock, 0)),
-            (0x24, 0, 1) => Ok((Self::PinChange { with_current: true }, SCRIPT_PIN_LEN)),
-            (0x24, 0, 2) => Ok((Self::PinChange { with_current: false }, SCRIPT_PIN_LEN)),
-            (0x1E | 0x18 | 0x16 | 0x24, ..) => Err(StatusWord::WrongParameters),
+    pub fn of(command: &Command<'_>) -> Result<(Self, RangeInclusive<usize>), StatusWord> {
+        let (none, pin, any) = (0..=0, SCRIPT_PIN_LEN..=SCRIPT_PIN_LEN, 1..=MAX_SCRIPT_DATA);
+        match (command.cla, command.ins, command.p1, command.p2) {
+            (0x84, 0x1E, 0, 0) => Ok((Self::ApplicationBlock, none)),
+            (0x84, 0x18, 0, 0) => Ok((Self::ApplicationUnblock, none)),
+            (0x84, 0x16, 0, 0) => Ok((Self::CardBlock, none)),
+            (0x84, 0x24, 0, 0) => Ok((Self::PinUnblock, none)),
+            (0x84, 0x24, 0, 1) => Ok((Self::PinChange { with_current: true }, pin)),
+            (0x84, 0x24, 0, 2) => Ok((Self::PinChange { with_current: false }, pin)),
+            (0x04, 0xDA, p1, p2) => Ok((Self::PutData { tag: u16::from_be_bytes([p1, p2]) }, any)),
+            (0x04, 0xDC, number @ 1.., p2) if p2 & 0x07 == 0x04 => {
+                Ok((Self::UpdateRecord { sfi: p2 >> 3, number }, any))
+            }
+            (0x84, 0x1E | 0x18 | 0x16 | 0x24, ..) | (0x04, 0xDC, ..) => Err(StatusWord::WrongParameters),
             _ => Err(StatusWord::UnknownInstruction),
         }
     }
@@ -164,7 +185,7 @@ pub trait ContactCard {
     /// [`StatusWord::NotFound`] for a file, [`StatusWord::RecordNotFound`] for a record that there is not.
     fn record(&self, sfi: u8, number: u8) -> Result<Response, StatusWord>;
 
-    /// The value of a data object: 9F36, 9F13, 9F17 or 9F4F.
+    /// The value of a data object: 9F36, 9F13, 9F17, 9F4F, and those that a script may change.
     ///
     /// # Errors
     /// [`StatusWord::DataNotFound`] for any other.
@@ -223,7 +244,9 @@ pub trait ContactCard {
     /// Carries out a script command of the right length when its MAC is right.
     ///
     /// # Errors
-    /// [`StatusWord::WrongMac`]; [`StatusWord::WrongData`] for a PIN that is none.
+    /// [`StatusWord::WrongMac`]; [`StatusWord::WrongData`] for what is no PIN, no value or no record of this kind. Of what is
+    /// not there, or may not be changed: [`StatusWord::DataNotFound`], [`StatusWord::NotFound`],
+    /// [`StatusWord::RecordNotFound`], [`StatusWord::SecurityNotSatisfied`].
     fn script(
         &mut self,
         transaction: &mut Transaction,

@@ -11,8 +11,8 @@ use super::{
 use crate::wire::Bytes;
 
 pub use card::{
-    Block, ContactAnswers, ContactCard, History, IssuerAnswer, SCRIPT_MAC_LEN, SCRIPT_PIN_LEN, Script,
-    Transaction,
+    Block, ContactAnswers, ContactCard, History, IssuerAnswer, MAX_SCRIPT_DATA, SCRIPT_MAC_LEN,
+    SCRIPT_PIN_LEN, Script, Transaction,
 };
 
 /// Payment system environment of contact terminals, `1PAY.SYS.DDF01`.
@@ -86,7 +86,7 @@ impl ContactApplication {
             (0x80, 0xA8) => self.processing_options(card, &command),
             (0x80, 0xAE) => self.generate(card, &command),
             (0x80, 0xCA) => self.get_data(card, &command),
-            (0x84, _) => self.script(card, &command),
+            (0x84, _) | (0x04, 0xDA | 0xDC) => self.script(card, &command),
             (0x00 | 0x80, _) => Err(StatusWord::UnknownInstruction),
             _ => Err(StatusWord::UnknownClass),
         }
@@ -236,12 +236,13 @@ impl ContactApplication {
 
     /// After the first cryptogram, which the MAC covers; a transaction with a wrong MAC takes no more of them.
     fn script(&mut self, card: &mut impl ContactCard, command: &Command<'_>) -> Result<Response, StatusWord> {
-        let (script, len) = Script::of(command)?;
+        let (script, lengths) = Script::of(command)?;
         let transaction = self.transaction()?;
         if transaction.first.is_none() || transaction.scripts_over {
             return Err(StatusWord::ConditionsNotSatisfied);
         }
-        if command.data.len() != len + SCRIPT_MAC_LEN {
+        let len = command.data.len().checked_sub(SCRIPT_MAC_LEN);
+        if !len.is_some_and(|len| lengths.contains(&len)) {
             return Err(StatusWord::WrongLength);
         }
         card.script(transaction, script, command).map(|()| StatusWord::Ok.into())

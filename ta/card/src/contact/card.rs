@@ -3,6 +3,7 @@
 
 use super::{
     answers::{answers, log_record},
+    changeable::{self, Change},
     script,
 };
 use crate::{
@@ -81,6 +82,19 @@ impl<T: Tee> Inserted<'_, T> {
     /// [`StatusWord::NoDiagnosis`], and nothing is changed.
     pub fn remember(&mut self, change: impl FnOnce(&mut ContactState)) -> Result<(), StatusWord> {
         self.store.remember(self.tee, self.card, change).map_err(unforeseen)
+    }
+
+    /// As [`Self::remember`], with a record of the profile in the same change of storage where there is one.
+    ///
+    /// # Errors
+    /// [`StatusWord::NoDiagnosis`], and nothing is changed.
+    pub fn replace(
+        &mut self,
+        record: Option<Change>,
+        change: impl FnOnce(&mut ContactState),
+    ) -> Result<(), StatusWord> {
+        let Some(Change { place, data }) = record else { return self.remember(change) };
+        self.store.replace_record(self.tee, self.card, (place, data), change).map_err(unforeseen)
     }
 
     /// A cryptogram and the answer that carries it.
@@ -166,7 +180,10 @@ impl<T: Tee> ContactCard for Inserted<'_, T> {
             0x9F13 => Ok(Bytes::from_iter(state.last_online.to_be_bytes())),
             0x9F17 => Ok(Bytes::from_iter([state.tries])),
             0x9F4F => Ok(Bytes::from_iter(LOG_FORMAT)),
-            _ => Err(StatusWord::DataNotFound),
+            _ => {
+                let value = card.profile.oda.as_ref().and_then(|oda| changeable::object(oda, tag));
+                value.and_then(|value| Bytes::from_slice(value).ok()).ok_or(StatusWord::DataNotFound)
+            }
         }
     }
 
@@ -258,6 +275,7 @@ impl<T: Tee> ContactCard for Inserted<'_, T> {
             ctq: [0; 2],
             // The nearest there is: a test profile pays no way that a phone does.
             channel: Channel::Nfc,
+            offline: false,
         });
         Ok(response)
     }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod card;
+mod changeable;
 mod script;
 
 use card::Inserted;

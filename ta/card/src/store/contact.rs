@@ -1,10 +1,14 @@
 //! What a test profile remembers between transactions.
 
+use super::Store;
 use tapvault_proto::{
     Error,
     contact::{CardPin, Contact},
-    wire::{Reader, Wire, Writer},
+    emv::application::MAX_RECORD,
+    id::CardId,
+    wire::{Bytes, Reader, Wire, Writer},
 };
+use tapvault_tee::Tee;
 
 tapvault_proto::message! {
     /// What a test profile remembers between transactions.
@@ -80,5 +84,60 @@ pub fn encode(state: Option<&ContactState>, out: &mut Writer<'_>) -> Result<(), 
     match state {
         Some(state) => state.encode(out),
         None => out.put(&[0; ContactState::MAX]),
+    }
+}
+
+impl Store {
+    /// Has a test profile remember something: stored when this returns, and not at all when it fails.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`]; [`Error::TokenDomain`] for a phone's card; storage's.
+    pub fn remember<T: Tee>(
+        &mut self,
+        tee: &mut T,
+        id: CardId,
+        change: impl FnOnce(&mut ContactState),
+    ) -> Result<(), Error> {
+        let (index, card) = self.held_mut(id)?;
+        let before = card.contact.clone().ok_or(Error::TokenDomain)?;
+        if let Some(contact) = &mut card.contact {
+            change(contact);
+        }
+        let saved = card.save(tee, index, card.reserved, card.life);
+        if saved.is_err() {
+            card.contact = Some(before);
+        }
+        saved
+    }
+
+    /// As [`Store::remember`], and puts `data` in place of the record at this place of the profile, in the same change of
+    /// storage: the whole object is replaced.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`]; [`Error::TokenDomain`] for a phone's card; [`Error::Internal`] for a place that there is not;
+    /// storage's.
+    pub fn replace_record<T: Tee>(
+        &mut self,
+        tee: &mut T,
+        id: CardId,
+        (place, data): (usize, Bytes<MAX_RECORD>),
+        change: impl FnOnce(&mut ContactState),
+    ) -> Result<(), Error> {
+        let (index, card) = self.held_mut(id)?;
+        let contact = card.contact.as_mut().ok_or(Error::TokenDomain)?;
+        let records = card.profile.oda.as_mut().map(|oda| &mut oda.records);
+        let record = records.and_then(|records| records.get_mut(place)).ok_or(Error::Internal)?;
+        let state_before = contact.clone();
+        let data_before = core::mem::replace(&mut record.data, data);
+        change(contact);
+        let saved = card.save_whole(tee, index, card.reserved, card.life);
+        if saved.is_err() {
+            card.contact = Some(state_before);
+            let records = card.profile.oda.as_mut().map(|oda| &mut oda.records);
+            if let Some(record) = records.and_then(|records| records.get_mut(place)) {
+                record.data = data_before;
+            }
+        }
+        saved
     }
 }

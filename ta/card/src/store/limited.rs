@@ -5,10 +5,11 @@
 //! together or not at all.
 
 use crate::suite::SessionKey;
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use tapvault_proto::{
     Error,
     limited::{KeyBatch, LIMITED_RANGE, LimitedUse, LimitedUseKey, MAX_HELD},
+    profile::Key128,
     token::Channel,
     wire::{Wire, Writer},
 };
@@ -23,6 +24,12 @@ impl Held {
     /// Most heap that they take: cells, 16 bytes around each, and the list.
     pub const MAX_HEAP: usize =
         MAX_HELD * (size_of::<LimitedUseKey>() + 16) + MAX_HELD.next_power_of_two() * size_of::<usize>();
+
+    /// The one of a payment that a secure element may make now. Its time was looked at where there is a clock.
+    pub fn one(atc: u16, key: Key128) -> Self {
+        let keys = heapless::Vec::from_iter([key]);
+        Self(vec![Wiped::new(LimitedUseKey { atc, valid_until: u64::MAX, keys })])
+    }
 
     /// Those of a stored card that have counters above `used`.
     pub fn stored(keys: heapless::Vec<LimitedUseKey, MAX_HELD>, used: u16) -> Self {

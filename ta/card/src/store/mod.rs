@@ -3,12 +3,15 @@
 mod contact;
 mod limited;
 mod old;
+mod purse;
 mod state;
+mod v3;
 
 use crate::suite::{self, SessionKey};
 use limited::Held;
 
 pub use contact::ContactState;
+pub use purse::Purse;
 pub use state::Life;
 use state::{DAMAGED, Log, Payments, Stored, USE_AT, Use};
 use tapvault_proto::{
@@ -16,7 +19,7 @@ use tapvault_proto::{
     card::{ATC_RANGE, LogEntry, MAX_CARDS},
     id::{CardId, ProviderId},
     limited::{KeyBatch, KeysLeft},
-    profile::CardProfile,
+    profile::{CardProfile, Key128},
     token::Channel,
     wire::{Bytes, Wire},
 };
@@ -37,11 +40,13 @@ pub struct Card {
     pub life: Life,
     /// What a test profile remembers; [`Store::remember`] changes it.
     pub contact: Option<ContactState>,
+    /// What it may pay offline, if it may; [`Store::keep`] changes it, and a tap spends of it.
+    pub purse: Option<Purse>,
     /// The last payments, oldest first.
     pub log: Payments,
     /// Its limited-use keys, if it has such.
     held: Held,
-    /// Whether storage has not all of them.
+    /// Whether storage has not all payments, or a key that is used.
     unsaved: bool,
     /// Whether its object is of the newest format.
     newest: bool,
@@ -63,14 +68,21 @@ impl Card {
     /// A card of a secure element, active, without a counter: what is stored of it is the element's business.
     pub fn in_element(id: CardId, profile: CardProfile) -> Self {
         let (provider, life, log) = (ProviderId([0; 16]), Life::new(true), Payments::new());
-        let (reserved, used, contact, unsaved, newest) = (0, 0, None, false, true);
+        let (reserved, used, contact, purse, unsaved, newest) = (0, 0, None, None, false, true);
         let held = Held::default();
-        Self { id, provider, profile, reserved, used, life, contact, log, held, unsaved, newest }
+        Self { id, provider, profile, reserved, used, life, contact, purse, log, held, unsaved, newest }
     }
 
-    /// Gives a card of a secure element this counter, and no other.
-    pub fn allot(&mut self, counter: u16) {
+    /// Gives a card of a secure element this counter, and no other, with its key where the card has limited-use keys.
+    pub fn allot(&mut self, counter: u16, key: Option<Key128>) {
         (self.used, self.reserved) = (counter.saturating_sub(1), counter);
+        self.held = key.map(|key| Held::one(counter, key)).unwrap_or_default();
+    }
+
+    /// Takes back what was allotted, used or not.
+    pub fn recall(&mut self) {
+        self.used = self.reserved;
+        self.held = Held::default();
     }
 
     /// Counters that are reserved and not used, and have a key.
@@ -84,6 +96,11 @@ impl Card {
     /// The last counter that a payment may have used.
     pub const fn used(&self) -> u16 {
         self.used
+    }
+
+    /// The highest counter that may be used before storage is changed.
+    pub const fn reserved(&self) -> u16 {
+        self.reserved
     }
 
     /// Takes the next counter and its session key for a channel; both are gone whatever happens next. `time` is the
@@ -101,7 +118,8 @@ impl Card {
         let place = limited::place(rules, channel)?;
         self.held.expire(time.ok_or(Error::NoTime)?);
         let (atc, key) = self.held.take(place, self.reserved)?;
-        self.used = atc;
+        // Storage is to forget the key, wherever it went.
+        (self.used, self.unsaved) = (atc, true);
         Ok(TransactionKey { atc, key })
     }
 
@@ -143,25 +161,43 @@ impl Card {
     fn create<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16) -> Result<(), Error> {
         let mut bytes = Zeroizing::new([0; Stored::MAX]);
         let whole = (self.id, self.provider, &self.profile);
-        let used = Use { reserved, life: self.life, contact: self.contact.as_ref(), log: &self.log };
-        let len = state::encode(bytes.as_mut_slice(), used, whole, &self.held)?;
+        let len = state::encode(bytes.as_mut_slice(), self.in_use(reserved), whole, &self.held)?;
         tee.create(&name(index), bytes.get(..len).ok_or(Error::Internal)?)?;
         self.newest = true;
         Ok(())
     }
 
-    /// Stores counter, life and log, and with them the limited-use keys that are left; a card of an older format
+    /// What storage has to hold beside keys and data.
+    fn in_use(&self, reserved: u16) -> Use<'_> {
+        let purse = self.purse.as_ref().map(Purse::stored);
+        Use { reserved, life: self.life, purse, contact: self.contact.as_ref(), log: &self.log }
+    }
+
+    /// Stores counter, life, purse and log, and with them the limited-use keys that are left; a card of an older format
     /// becomes one of the newest.
     fn save<T: Tee>(&mut self, tee: &mut T, index: usize, reserved: u16, life: Life) -> Result<(), Error> {
+        if !self.newest || self.profile.limited_use().is_some() {
+            return self.save_whole(tee, index, reserved, life);
+        }
         let mut object = tee.open(&name(index))?;
+        let used = Use { life, ..self.in_use(reserved) }.to_bytes()?;
+        tee.write(&mut object, USE_AT, used.as_slice())?;
+        (self.reserved, self.life, self.unsaved) = (reserved, life, false);
+        Ok(())
+    }
+
+    /// As [`Self::save`], with all the rest of the card.
+    fn save_whole<T: Tee>(
+        &mut self,
+        tee: &mut T,
+        index: usize,
+        reserved: u16,
+        life: Life,
+    ) -> Result<(), Error> {
+        // An object that is gone does not come back.
+        drop(tee.open(&name(index))?);
         let before = core::mem::replace(&mut self.life, life);
-        let saved = if self.newest && self.profile.limited_use().is_none() {
-            let used = Use { reserved, life, contact: self.contact.as_ref(), log: &self.log }.to_bytes();
-            used.and_then(|used| Ok(tee.write(&mut object, USE_AT, used.as_slice())?))
-        } else {
-            drop(object);
-            self.create(tee, index, reserved)
-        };
+        let saved = self.create(tee, index, reserved);
         match saved {
             Ok(()) => (self.reserved, self.unsaved) = (reserved, false),
             Err(_) => self.life = before,
@@ -299,6 +335,7 @@ impl Store {
             _ => Payments::new(),
         };
         let contact = profile.contact.as_ref().map(ContactState::new);
+        let purse = profile.offline.map(|offline| Purse::new(offline.balance));
         let (reserved, used, held, unsaved, newest) = (0, 0, Held::default(), false, true);
         let mut card = Wiped::new(Card {
             id: card,
@@ -308,6 +345,7 @@ impl Store {
             used,
             life,
             contact,
+            purse,
             log,
             held,
             unsaved,
@@ -373,28 +411,6 @@ impl Store {
         held.find(|(_, card)| card.id == id).ok_or(Error::UnknownCard)
     }
 
-    /// Has a test profile remember something: stored when this returns, and not at all when it fails.
-    ///
-    /// # Errors
-    /// [`Error::UnknownCard`]; [`Error::TokenDomain`] for a phone's card; storage's.
-    pub fn remember<T: Tee>(
-        &mut self,
-        tee: &mut T,
-        id: CardId,
-        change: impl FnOnce(&mut ContactState),
-    ) -> Result<(), Error> {
-        let (index, card) = self.held_mut(id)?;
-        let before = card.contact.clone().ok_or(Error::TokenDomain)?;
-        if let Some(contact) = &mut card.contact {
-            change(contact);
-        }
-        let saved = card.save(tee, index, card.reserved, card.life);
-        if saved.is_err() {
-            card.contact = Some(before);
-        }
-        saved
-    }
-
     /// Adds a batch of limited-use keys to a card: all of it or nothing.
     ///
     /// # Errors
@@ -426,19 +442,58 @@ impl Store {
         card.keys_left(time)
     }
 
+    /// Changes what a card may pay offline, and gives up its counters up to `closed`: stored when this returns, and not
+    /// at all when it fails.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCard`]; storage's.
+    pub fn keep<T: Tee>(&mut self, tee: &mut T, id: CardId, purse: Purse, closed: u16) -> Result<(), Error> {
+        let (index, card) = self.held_mut(id)?;
+        let before = card.purse.replace(purse);
+        let saved = card.save(tee, index, card.reserved, card.life);
+        match saved {
+            Ok(()) => card.used = card.used.max(closed),
+            Err(_) => card.purse = before,
+        }
+        saved
+    }
+
     /// Makes sure that at least one counter is reserved, and that every payment is stored: one change of storage, when
     /// there is anything to change.
     ///
     /// # Errors
     /// [`Error::UnknownCard`]; [`Error::AtcExhausted`] after 65,535 transactions, [`Error::KeysUsedUp`]; storage's.
     pub fn reserve<T: Tee>(&mut self, tee: &mut T, id: CardId, time: Option<u64>) -> Result<u16, Error> {
+        self.reserve_with_room(tee, id, time, None)
+    }
+
+    /// As [`Store::reserve`], in the same change with room for an `offline` payment of so much.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    pub fn reserve_with_room<T: Tee>(
+        &mut self,
+        tee: &mut T,
+        id: CardId,
+        time: Option<u64>,
+        offline: Option<u64>,
+    ) -> Result<u16, Error> {
         let (index, card) = self.held_mut(id)?;
         if let Some(time) = time {
             card.held.expire(time);
         }
         let reserved = if card.taps_ready() == 0 { card.next_range()? } else { card.reserved };
-        if reserved != card.reserved || card.unsaved {
-            card.save(tee, index, reserved, card.life)?;
+        let before = card.purse;
+        if let Some(payment) = offline {
+            card.purse = before.map(|purse| purse.with_room(payment));
+        }
+        if reserved != card.reserved || card.unsaved || card.purse != before {
+            let saved = card.save(tee, index, reserved, card.life);
+            // Room that is not stored is none.
+            if saved.is_err() {
+                card.purse = before;
+            }
+            saved?;
         }
         Ok(card.taps_ready())
     }
@@ -446,9 +501,24 @@ impl Store {
 
 fn held(stored: Stored) -> Wiped<Card> {
     let newest = stored.is_newest();
-    let Stored { reserved, life, card: id, provider, profile, contact, log: Log(log), held, .. } = stored;
-    let (contact, used, held, unsaved) = (contact.0, reserved, Held::stored(held, reserved), false);
-    Wiped::new(Card { id, provider, profile, reserved, used, life, contact, log, held, unsaved, newest })
+    let Stored { reserved, life, card: id, provider, profile, purse, contact, log: Log(log), held, .. } =
+        stored;
+    let (purse, contact) = (purse.0.map(Purse::restarted), contact.0);
+    let (used, held, unsaved) = (reserved, Held::stored(held, reserved), false);
+    Wiped::new(Card {
+        id,
+        provider,
+        profile,
+        reserved,
+        used,
+        life,
+        contact,
+        purse,
+        log,
+        held,
+        unsaved,
+        newest,
+    })
 }
 
 fn read<T: Tee>(tee: &mut T, index: usize) -> Result<Place, Error> {

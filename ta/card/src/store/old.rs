@@ -1,13 +1,14 @@
-//! Formats of a stored card that are no longer written. Nothing here changes but what it becomes.
+//! The first formats of a stored card, no longer written. Nothing here changes but what it becomes: the next one.
 
 use super::{
     contact::StoredContact,
-    state::{Life, Log, Stored},
+    state::{Life, Stored},
+    v3::{EntryV3, LogV3, ProfileV3, StoredV3},
 };
 use heapless::Vec;
 use tapvault_proto::{
     Error,
-    card::{LOG_LEN, LogEntry},
+    card::LOG_LEN,
     emv::AID_UNIONPAY_DEBIT,
     id::{CardId, ProviderId},
     profile::{CardKeys, CardProfile, Cvn, Key128, Oda, Product, Suite, VerificationStatus},
@@ -107,9 +108,9 @@ impl EntryV2 {
     const EMPTY: Self =
         Self { key_version: 0, atc: 0, amount: 0, currency: 0, date: [0; 3], kind: 0, ctq: [0; 2] };
 
-    const fn newest(self) -> LogEntry {
+    const fn next(self) -> EntryV3 {
         let Self { key_version, atc, amount, currency, date, kind, ctq } = self;
-        LogEntry { key_version, atc, amount, currency, date, kind, ctq, channel: Channel::Nfc }
+        EntryV3 { key_version, atc, amount, currency, date, kind, ctq, channel: Channel::Nfc }
     }
 }
 
@@ -207,7 +208,7 @@ pub fn read_v1(bytes: &[u8]) -> Result<Stored, Error> {
         art: profile.art,
         issuer: profile.issuer,
     };
-    newest(StoredV2 { format, reserved, log: LogV2([EntryV2::EMPTY; LOG_LEN]), card, provider, profile })
+    next(StoredV2 { format, reserved, log: LogV2([EntryV2::EMPTY; LOG_LEN]), card, provider, profile })
 }
 
 /// Reads format 2.
@@ -215,17 +216,17 @@ pub fn read_v1(bytes: &[u8]) -> Result<Stored, Error> {
 /// # Errors
 /// [`Error::StateCorrupt`], [`Error::BadParameters`].
 pub fn read_v2(bytes: &[u8]) -> Result<Stored, Error> {
-    decode_exact(bytes).and_then(newest)
+    decode_exact(bytes).and_then(next)
 }
 
 /// The format stays that of the object: it has another layout until it is written again.
-fn newest(old: StoredV2) -> Result<Stored, Error> {
+fn next(old: StoredV2) -> Result<Stored, Error> {
     let StoredV2 { format, reserved, log, card, provider, profile } = old;
     if profile.format != 2 {
         return Err(Error::StateCorrupt);
     }
-    let profile = CardProfile {
-        format: CardProfile::FORMAT,
+    let profile = ProfileV3 {
+        format: 3,
         key_version: profile.key_version,
         suite: profile.suite,
         cvn: profile.cvn,
@@ -254,7 +255,7 @@ fn newest(old: StoredV2) -> Result<Stored, Error> {
         issuer: profile.issuer,
     };
     // Counters begin at 1: a zero is a place that was never used.
-    let log = Log(log.0.into_iter().filter(|entry| entry.atc != 0).map(EntryV2::newest).collect());
+    let log = LogV3(log.0.into_iter().filter(|entry| entry.atc != 0).map(EntryV2::next).collect());
     let (contact, held) = (StoredContact(None), Vec::new());
-    Ok(Stored { format, reserved, life: Life::new(true), contact, log, card, provider, profile, held })
+    StoredV3 { format, reserved, life: Life::new(true), contact, log, card, provider, profile, held }.newest()
 }

@@ -5,6 +5,8 @@ use super::{
     contact::{self, ContactState, StoredContact},
     limited::Held,
     old,
+    purse::{self, Booked, StoredPurse},
+    v3,
 };
 use heapless::Vec;
 use tapvault_proto::{
@@ -19,11 +21,11 @@ use tapvault_proto::{
 use zeroize::Zeroizing;
 
 /// The format that is written.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 /// In place of a format: the card that was here is damaged. OP-TEE deletes an altered object when it is
 /// opened; the mark remembers what was found.
 pub const DAMAGED: u8 = 0xFF;
-/// Where counter, life, contact state and log lie in an object of the newest format, one behind the other: what is overwritten, in
+/// Where counter, life, purse, contact state and log lie in an object of the newest format, one behind the other: what is overwritten, in
 /// one go.
 pub const USE_AT: u32 = 1;
 
@@ -53,7 +55,7 @@ impl Wire for Log {
 }
 
 /// Their length.
-pub const USE_LEN: usize = <u16 as Wire>::MAX + Life::MAX + StoredContact::MAX + Log::MAX;
+pub const USE_LEN: usize = <u16 as Wire>::MAX + Life::MAX + StoredPurse::MAX + StoredContact::MAX + Log::MAX;
 
 tapvault_proto::message! {
     /// Where a card's token is in its life.
@@ -85,6 +87,8 @@ pub struct Use<'a> {
     pub reserved: u16,
     /// Where the token is in its life.
     pub life: Life,
+    /// What it may pay offline, if it may.
+    pub purse: Option<&'a Booked>,
     /// What a test profile remembers.
     pub contact: Option<&'a ContactState>,
     /// The last payments.
@@ -95,6 +99,7 @@ impl Use<'_> {
     fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
         self.reserved.encode(out)?;
         self.life.encode(out)?;
+        purse::encode(self.purse, out)?;
         contact::encode(self.contact, out)?;
         encode_log(self.log, out)
     }
@@ -120,6 +125,8 @@ tapvault_proto::message! {
         reserved: u16,
         /// Where the token is in its life.
         life: Life,
+        /// What it may pay offline.
+        purse: StoredPurse,
         /// What a test profile remembers.
         contact: StoredContact,
         /// The last payments.
@@ -170,12 +177,15 @@ impl Stored {
         let stored = match *bytes.first()? {
             1 => old::read_v1(bytes),
             2 => old::read_v2(bytes),
+            3 => v3::read(bytes),
             FORMAT => decode_exact(bytes),
             _ => return None,
         };
-        // A test profile without its state, or a state without one, is none.
+        // A test profile or one that pays offline without its state, or a state without one, is none.
         stored.ok().filter(|stored| {
-            stored.profile.check().is_ok() && stored.contact.0.is_some() == stored.profile.contact.is_some()
+            stored.profile.check().is_ok()
+                && stored.contact.0.is_some() == stored.profile.contact.is_some()
+                && stored.purse.0.is_some() == stored.profile.offline.is_some()
         })
     }
 }
@@ -187,8 +197,12 @@ mod tests {
     use tapvault_proto::{emv::AID_UNIONPAY_DEBIT, token::Channel};
 
     /// Objects as trusted apps of each format wrote them: never changed, only added to.
-    const GOLDEN: [&str; 3] =
-        [include_str!("golden/v1.hex"), include_str!("golden/v2.hex"), include_str!("golden/v3.hex")];
+    const GOLDEN: [&str; 4] = [
+        include_str!("golden/v1.hex"),
+        include_str!("golden/v2.hex"),
+        include_str!("golden/v3.hex"),
+        include_str!("golden/v4.hex"),
+    ];
 
     fn object(text: &str) -> Vec<u8> {
         hex::decode(text.trim()).unwrap()
@@ -205,22 +219,27 @@ mod tests {
             assert_eq!(stored.profile.udk(Channel::Nfc).unwrap().expose(), &[0x44; 16]);
             assert_eq!(*stored.profile.label, *b"UnionPay Debit");
             assert_eq!(stored.is_newest(), format == FORMAT);
-            assert_eq!(stored.log.0.len(), [0, 2, 2][format as usize - 1]);
+            assert_eq!(stored.log.0.len(), [0, 2, 2, 2][format as usize - 1]);
             assert!(stored.log.0.iter().all(|entry| entry.channel == Channel::Nfc && entry.atc > 0));
             assert_eq!(stored.life.state, TokenState::Active);
             let mut bytes = [0; Stored::MAX];
             let whole = (stored.card, stored.provider, &stored.profile);
-            let used =
-                Use { reserved: stored.reserved, life: stored.life, contact: None, log: &stored.log.0 };
+            let purse = stored.purse.0.as_ref();
+            assert_eq!(purse.is_some(), format == 4, "the first that may pay offline");
+            let used = Use {
+                reserved: stored.reserved,
+                life: stored.life,
+                purse,
+                contact: None,
+                log: &stored.log.0,
+            };
             let len = encode(&mut bytes, used, whole, &Held::default()).unwrap();
             let at = USE_AT as usize;
             assert_eq!(bytes[at..at + USE_LEN], *used.to_bytes().unwrap());
             let again = Stored::read(&bytes[..len]).unwrap();
             assert!(again.is_newest());
-            assert_eq!(
-                (again.reserved, again.life, again.log.0),
-                (0x0120, stored.life, stored.log.0.clone())
-            );
+            assert_eq!((again.reserved, again.life), (0x0120, stored.life));
+            assert_eq!((again.log.0, again.purse.0), (stored.log.0.clone(), stored.purse.0));
         }
     }
 

@@ -4,7 +4,7 @@
 //! nothing else. Any of the other 2,400 combinations of parameter types is refused.
 
 use super::{OpteeTee, identity::caller};
-use crate::TrustedApp;
+use crate::{TrustedApp, stack};
 use core::cell::{Cell, UnsafeCell};
 use optee_utee::{ParameterAny, ParameterMemref, ParameterMemrefRead, ParameterMemrefWrite, ParametersAny};
 use tapvault_proto::Error;
@@ -125,7 +125,7 @@ impl<A: TrustedApp<OpteeTee>, const REQUEST: usize, const REPLY: usize> Instance
             }
             let room = state.reply.len().min(reply.buffer_len());
             let out = state.reply.get_mut(..room).ok_or(Error::Internal)?;
-            let answer = state.app.invoke(&mut state.tee, session.0, method, copy, out);
+            let answer = stack::invoke(&mut state.app, &mut state.tee, session.0, method, copy, out);
             copy.zeroize();
             let sent = answer.and_then(|len| {
                 reply.set_output(out.get(..len).ok_or(Error::Internal)?).map_err(|_| Error::ShortBuffer)

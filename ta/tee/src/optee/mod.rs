@@ -10,11 +10,12 @@ pub use entry::{Instance, Session};
 #[cfg(feature = "arena")]
 pub use arena::Arena;
 
-use crate::{Millis, StorageError, Tee};
+use crate::{Millis, StorageError, Tee, rollback};
 use memory::Region;
 use optee_utee::{
     DataFlag, ObjectStorageConstants, ParamIndex, PersistentObject, Random, TaSession, TaSessionBuilder,
     TeeParams, Time, Uuid, Whence,
+    property::{PropertyKey, TeeTrustedStorageAntiRollbackProtectionLevel},
 };
 use tapvault_proto::{Error, service::Service};
 use teei_hypervisor::{edges, manifest::Signer};
@@ -163,6 +164,10 @@ impl Tee for OpteeTee {
         to.get_mut(..request.len()).unwrap_or_default().zeroize();
         from.get_mut(..reply.len()).unwrap_or_default().zeroize();
         answer
+    }
+
+    fn anti_rollback(&mut self) -> u32 {
+        TeeTrustedStorageAntiRollbackProtectionLevel.get().unwrap_or(rollback::NONE)
     }
 
     #[cfg(feature = "arena")]
