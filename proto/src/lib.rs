@@ -24,6 +24,7 @@
 extern crate std;
 
 pub mod approval;
+pub mod bank_pin;
 pub mod binding;
 pub mod card;
 pub mod contact;
@@ -45,6 +46,7 @@ pub mod supervisor;
 pub mod token;
 pub mod trustlet;
 pub mod tvm;
+pub mod unlock;
 pub mod wire;
 
 pub use error::Error;

@@ -1,9 +1,10 @@
 //! One PIN entry at a time: begin → submit → finish, and what a client that vanishes leaves behind.
 
-use crate::{card_data::Awaited, record::NewSecret};
+use crate::{bank_pin::Enciphering, card_data::Awaited, record::NewSecret};
 use tapvault_proto::{
     Error,
     approval::Approval,
+    bank_pin::BankPinBlock,
     binding::SealedCardData,
     id::{Caller, CardId, ProviderId, TrustletName},
     pin::Transfer,
@@ -40,6 +41,8 @@ pub enum Purpose {
     Change,
     /// Seal card data for their bank; no PIN takes part.
     CardData,
+    /// Encipher the bank PIN for the bank; nothing is compared.
+    BankPin,
 }
 
 /// How far the entry is.
@@ -56,6 +59,10 @@ pub enum Stage {
     Card(Wiped<Awaited>),
     /// Card data are sealed; `finish_card_data` hands them out.
     Sealed(SealedCardData),
+    /// A bank PIN is awaited; its key is spent in storage.
+    Bank(Enciphering),
+    /// The bank PIN is enciphered; `finish_bank_pin` hands the block out.
+    Enciphered(BankPinBlock),
 }
 
 /// The one entry there can be.

@@ -4,28 +4,43 @@
 //! written between the last digit and the answer. Missing and damaged records count as locked, and a
 //! record comes into being only with its provider's ticket.
 //!
-//! Card data take the same way, begin → submit → finish, and leave sealed for their bank; nothing of them is stored.
+//! Card data take the same way, begin → submit → finish, and leave sealed for their bank; nothing of them is stored. So
+//! does the *bank PIN*, which leaves as a PIN block.
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
+mod bank_pin;
 mod card_data;
+mod delay;
 mod entry;
 mod record;
+pub mod rules;
+mod unlock;
+pub mod verifier;
 
+use bank_pin::Offered;
 use card_data::Awaited;
+use delay::Delays;
 use entry::{Approved, Confirmed, Entry, Fact, Purpose, Stage};
 use record::{NewSecret, Record};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::{BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
+    bank_pin::{
+        BankPinBlock, BankPinEntryReply, BeginBankPinRequest, DrawPinKeyReply, DrawPinKeyRequest,
+        FinishBankPinRequest, InstallPinKeyReply, InstallPinKeyRequest, OfferTokenReply, OfferTokenRequest,
+    },
     binding::{
         BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData,
         SubmitCardDataInsecureRequest, SubmitCardDataReply,
     },
     id::{Caller, ProviderId},
     pin::{
-        BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply,
+        self, BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, ChallengeReply,
         ChallengeRequest, EnrolmentTicket, EntryReply, FinishReply, FinishRequest, METHODS, PinService,
         PinState, PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitInsecureRequest,
         SubmitReply, TRY_LIMIT, TakeConfirmation, TakeConfirmationReply, TakeVerificationReply,
@@ -33,7 +48,9 @@ use tapvault_proto::{
     },
     service::{Request, Service},
     trustlet::Forwarded,
+    unlock::{UnlockPinReply, UnlockPinRequest},
 };
+use tapvault_seal::Challenge;
 use tapvault_tee::{Millis, PeerSupervisor, Tee, TrustedApp, Wiped, drop_if, stack};
 use tapvault_trust::{IS_LAB, certified};
 use teei_hypervisor::gate::Gate;
@@ -48,6 +65,10 @@ pub struct Pin<T: Tee> {
     fact: Option<Fact>,
     confirmed: Option<Confirmed>,
     approved: Option<Approved>,
+    delays: Delays,
+    offered: Option<Offered>,
+    /// For a provider's key for PIN blocks.
+    pin_key: Option<Challenge>,
 }
 
 impl<T: Tee> Default for Pin<T> {
@@ -61,6 +82,9 @@ impl<T: Tee> Default for Pin<T> {
             fact: None,
             confirmed: None,
             approved: None,
+            delays: Delays::default(),
+            offered: None,
+            pin_key: None,
         }
     }
 }
@@ -69,6 +93,7 @@ impl<T: Tee> TrustedApp<T> for Pin<T> {
     const SERVICE: Service = Service::Pin;
 
     fn open(&mut self, tee: &mut T, session: u32, caller: Caller) -> Result<(), Error> {
+        self.delays.start(tee.now());
         self.gate.open(&mut PeerSupervisor(tee), session, caller)
     }
 
@@ -181,8 +206,12 @@ impl<T: Tee> Pin<T> {
         purpose: Purpose,
     ) -> Result<EntryReply, Error> {
         self.clear_entry(tee, session)?;
-        let left = self.record(tee, provider)?.map_or(0, |record| record.tries_left());
-        let left = left.checked_sub(1).ok_or(Error::PinLocked)?;
+        let tries = self.record(tee, provider)?.map_or(0, |record| record.tries_left());
+        let left = tries.checked_sub(1).ok_or(Error::PinLocked)?;
+        if self.delays.left(provider, tries, tee.now()) > 0 {
+            return Err(Error::PinDelayed);
+        }
+        self.delays.spend(provider, tee.now());
         let tries_left = self.update(tee, |record, tee| record.set_tries(tee, left))?;
         let entry = self.begin(tee, session, provider, purpose, Stage::Open)?;
         Ok(EntryReply { entry, tries_left })
@@ -195,14 +224,30 @@ impl<T: Tee> Pin<T> {
         Ok(entry)
     }
 
+    /// The challenge that is out for a ticket or a command.
+    fn drawn(&self) -> Result<&[u8; 32], Error> {
+        self.challenge.as_ref().ok_or(Error::NoChallenge)
+    }
+
+    fn check_drawn(&self, challenge: &[u8; 32]) -> Result<(), Error> {
+        if bool::from(self.drawn()?.ct_eq(challenge)) { Ok(()) } else { Err(Error::WrongChallenge) }
+    }
+
     fn check_ticket(&self, ticket: &EnrolmentTicket) -> Result<(), Error> {
-        let challenge = self.challenge.as_ref().ok_or(Error::NoChallenge)?;
+        self.drawn()?;
         let certificate = &ticket.certificate;
         if !certified(certificate)?.verifies(&ticket.signed_bytes(), &ticket.signature) {
             return Err(Error::TicketInvalid);
         }
-        if bool::from(challenge.ct_eq(&ticket.challenge)) { Ok(()) } else { Err(Error::WrongChallenge) }
+        self.check_drawn(&ticket.challenge)
     }
+}
+
+/// Whether a new PIN is acceptable. It is asked before anything is compared, so that a refusal leaves the entry as it
+/// was, with its one comparison.
+fn check_new(present: Option<&pin::Pin>, new: &pin::Pin) -> Result<(), Error> {
+    let same = present.map_or(Choice::from(0), |present| rules::is_same(present, new));
+    if bool::from(rules::is_simple(new) | same) { Err(Error::PinTooSimple) } else { Ok(()) }
 }
 
 /// One invocation.
@@ -225,7 +270,9 @@ impl<T: Tee> PinService for Call<'_, T> {
             Some(0) => PinState::Locked,
             Some(_) => PinState::Set,
         };
-        Ok(PinStateReply { state, tries_left: tries.unwrap_or(0) })
+        let tries_left = tries.unwrap_or(0);
+        let wait_ms = self.app.delays.left(request.provider, tries_left, self.tee.now());
+        Ok(PinStateReply { state, tries_left, wait_ms })
     }
 
     fn challenge(&mut self, _: ChallengeRequest) -> Result<ChallengeReply, Error> {
@@ -322,18 +369,27 @@ impl<T: Tee> PinService for Call<'_, T> {
         let Self { app, tee, session } = self;
         let entry = app.entry.as_ref().ok_or(Error::NoEntry)?;
         entry.check(*session, request.entry, tee.now())?;
-        if !matches!(entry.stage, Stage::Open) {
+        if !matches!(entry.stage, Stage::Open | Stage::Bank(_)) {
             return Err(Error::NoEntry);
         }
         if (entry.purpose == Purpose::Change) != request.new_pin.is_some() {
             return Err(Error::BadParameters);
         }
+        if entry.purpose == Purpose::BankPin {
+            return app.bank_pin_typed(*tee, &request.pin);
+        }
         let (provider, purpose) = (entry.provider, entry.purpose.clone());
+        match (&purpose, &request.new_pin) {
+            (Purpose::Set, _) => check_new(None, &request.pin)?,
+            (Purpose::Change, Some(new)) => check_new(Some(&request.pin), new)?,
+            _ => {}
+        }
         if purpose != Purpose::Set {
             let record = app.record(*tee, provider)?.ok_or(Error::PinLocked)?;
             if !record.matches(*tee, &request.pin)? {
                 let tries_left = record.tries_left();
                 app.entry = None;
+                app.delays.spend(provider, tee.now());
                 return Ok(SubmitReply { verdict: Verdict::Wrong, tries_left });
             }
         }
@@ -343,7 +399,8 @@ impl<T: Tee> PinService for Call<'_, T> {
             Purpose::Verify { .. }
             | Purpose::Confirm { .. }
             | Purpose::Approve { .. }
-            | Purpose::CardData => None,
+            | Purpose::CardData
+            | Purpose::BankPin => None,
         };
         let secret = new_pin.map(|pin| NewSecret::new(*tee, provider, pin)).transpose()?;
         if let Some(entry) = &mut app.entry {
@@ -365,9 +422,10 @@ impl<T: Tee> PinService for Call<'_, T> {
         };
         match (purpose, secret) {
             (Purpose::Set, Some(secret)) => {
+                let unlocks = app.record(*tee, provider)?.map_or(0, |record| record.unlocks());
                 // The object cannot be replaced while it is open.
                 app.record = None;
-                app.record = Some(Record::create(*tee, provider, secret)?);
+                app.record = Some(Record::create(*tee, provider, secret, unlocks)?);
             }
             (Purpose::Change, Some(secret)) => {
                 app.record(*tee, provider)?;
@@ -395,6 +453,30 @@ impl<T: Tee> PinService for Call<'_, T> {
             _ => return Err(Error::Internal),
         }
         Ok(FinishReply { tries_left: TRY_LIMIT })
+    }
+
+    fn unlock(&mut self, command: UnlockPinRequest) -> Result<UnlockPinReply, Error> {
+        self.app.unlocked(self.tee, self.session, &command)
+    }
+
+    fn install_pin_key(&mut self, request: InstallPinKeyRequest) -> Result<InstallPinKeyReply, Error> {
+        self.app.pin_key_installed(self.tee, request).map(|()| InstallPinKeyReply {})
+    }
+
+    fn begin_bank_pin(&mut self, request: BeginBankPinRequest) -> Result<BankPinEntryReply, Error> {
+        self.app.bank_pin_begun(self.tee, self.session, &request)
+    }
+
+    fn finish_bank_pin(&mut self, request: FinishBankPinRequest) -> Result<BankPinBlock, Error> {
+        self.app.bank_pin_finished(self.tee, self.session, &request)
+    }
+
+    fn offer_token(&mut self, request: OfferTokenRequest) -> Result<OfferTokenReply, Error> {
+        self.app.token_offered(self.tee, &request).map(|()| OfferTokenReply {})
+    }
+
+    fn draw_pin_key(&mut self, _: DrawPinKeyRequest) -> Result<DrawPinKeyReply, Error> {
+        self.app.pin_key_drawn(self.tee)
     }
 
     fn take_verification(
