@@ -11,6 +11,8 @@ pub enum Prompt {
     Present,
     /// A new PIN.
     New,
+    /// The PIN of the card at its bank.
+    Bank,
 }
 
 /// A source of PIN digits.
@@ -54,6 +56,7 @@ impl<R: BufRead> PinPad for InsecureTestPad<R> {
         let what = match prompt {
             Prompt::Present => "PIN",
             Prompt::New => "new PIN",
+            Prompt::Bank => "bank PIN",
         };
         let line = self.ask_line(&format!("{what} (4 to 12 digits)"))?;
         Pin::from_ascii(line.trim().as_bytes())

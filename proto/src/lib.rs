@@ -44,9 +44,9 @@ pub mod route;
 pub mod service;
 pub mod supervisor;
 pub mod token;
+pub mod tries;
 pub mod trustlet;
 pub mod tvm;
-pub mod unlock;
 pub mod wire;
 
 pub use error::Error;

@@ -13,8 +13,8 @@ use crate::{
         SubmitCardDataInsecureRequest, SubmitCardDataReply,
     },
     id::{Caller, CardId, ProviderId, TrustletName},
+    tries::{PinDelayReply, PinDelayRequest, UnlockPinReply, UnlockPinRequest},
     trustlet::Forwarded,
-    unlock::{UnlockPinReply, UnlockPinRequest},
     wire::{Bytes, Reader, Wire, Writer},
 };
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -216,8 +216,6 @@ crate::message! {
         state: PinState,
         /// Comparisons left.
         tries_left: u8,
-        /// Milliseconds until an entry that compares may begin; 0 for at once.
-        wait_ms: u64,
     }
 }
 crate::message! {
@@ -418,6 +416,8 @@ crate::service! {
         0x0142 finish_bank_pin(FinishBankPinRequest) -> BankPinBlock, needs WALLET;
         /// Gives all tries back at a provider's command.
         0x0150 unlock(UnlockPinRequest) -> UnlockPinReply, needs WALLET;
+        /// How long the next entry waits.
+        0x0151 delay(PinDelayRequest) -> PinDelayReply, needs WALLET;
         /// Hands a verification to the card trusted app.
         0x0201 take_verification(TakeVerificationRequest) -> TakeVerificationReply, needs PEER;
         /// Hands an approval to the card trusted app.

@@ -47,8 +47,8 @@ use tapvault_proto::{
         TakeVerificationRequest, TicketPurpose, VERIFICATION_LIFE_MS, Verdict, VerificationMethod,
     },
     service::{Request, Service},
+    tries::{PinDelayReply, PinDelayRequest, UnlockPinReply, UnlockPinRequest},
     trustlet::Forwarded,
-    unlock::{UnlockPinReply, UnlockPinRequest},
 };
 use tapvault_seal::Challenge;
 use tapvault_tee::{Millis, PeerSupervisor, Tee, TrustedApp, Wiped, drop_if, stack};
@@ -270,9 +270,7 @@ impl<T: Tee> PinService for Call<'_, T> {
             Some(0) => PinState::Locked,
             Some(_) => PinState::Set,
         };
-        let tries_left = tries.unwrap_or(0);
-        let wait_ms = self.app.delays.left(request.provider, tries_left, self.tee.now());
-        Ok(PinStateReply { state, tries_left, wait_ms })
+        Ok(PinStateReply { state, tries_left: tries.unwrap_or(0) })
     }
 
     fn challenge(&mut self, _: ChallengeRequest) -> Result<ChallengeReply, Error> {
@@ -457,6 +455,13 @@ impl<T: Tee> PinService for Call<'_, T> {
 
     fn unlock(&mut self, command: UnlockPinRequest) -> Result<UnlockPinReply, Error> {
         self.app.unlocked(self.tee, self.session, &command)
+    }
+
+    fn delay(&mut self, request: PinDelayRequest) -> Result<PinDelayReply, Error> {
+        let PinDelayRequest { provider } = request;
+        self.app.settle(self.tee, self.session)?;
+        let tries = self.app.record(self.tee, provider)?.map_or(0, |record| record.tries_left());
+        Ok(PinDelayReply { wait_ms: self.app.delays.left(provider, tries, self.tee.now()) })
     }
 
     fn install_pin_key(&mut self, request: InstallPinKeyRequest) -> Result<InstallPinKeyReply, Error> {

@@ -3,7 +3,7 @@
 use crate::Pin;
 use tapvault_proto::{
     Error,
-    unlock::{UnlockPinReply, UnlockPinRequest},
+    tries::{UnlockPinReply, UnlockPinRequest},
 };
 use tapvault_tee::Tee;
 use tapvault_trust::check_signed;

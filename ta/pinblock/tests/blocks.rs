@@ -44,7 +44,8 @@ fn format_3_is_psecs_but_for_its_filling() {
         for random in ["00", "FF"].map(|byte| byte.repeat(RANDOM_LEN)) {
             let formed = hex::decode(block(Iso3, of("pin"), of("pan"), key, &random)).unwrap();
             let mut clear = des::cipher::Array::from(<[u8; 8]>::try_from(formed).unwrap());
-            let cipher = <TdesEde2 as des::cipher::KeyInit>::new_from_slice(&hex::decode(key).unwrap()).unwrap();
+            let cipher =
+                <TdesEde2 as des::cipher::KeyInit>::new_from_slice(&hex::decode(key).unwrap()).unwrap();
             cipher.decrypt_block(&mut clear);
             let (ours, theirs) = (hex::encode_upper(clear), of("clear_one_random_instance"));
             let typed = 2 + of("pin").len();

@@ -1,6 +1,27 @@
-//! A provider unlocks the wallet PIN: the holder knows it still, and has used up the tries.
+//! The tries of the wallet PIN: how long the next one waits, and how a provider gives all of them back to a holder who
+//! knows the PIN still.
 
-use crate::pin::{ProviderCertificate, concat};
+use crate::{
+    id::ProviderId,
+    pin::{ProviderCertificate, concat},
+};
+
+crate::message! {
+    /// Asks how long the next entry waits that compares.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    PinDelayRequest {
+        /// Whose PIN.
+        provider: ProviderId,
+    }
+}
+crate::message! {
+    /// How long it waits.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    PinDelayReply {
+        /// Milliseconds; 0 when it may begin, and when there is no record or no try left.
+        wait_ms: u64,
+    }
+}
 
 crate::message! {
     /// A provider's command to give all tries back. It is good once, for a challenge of this run of the PIN trusted app;
