@@ -88,10 +88,10 @@ pub fn run(phases: &[String]) -> Outcome<()> {
     lab.issuer = Issuer::open_or_create(Path::new(BANK)).map_err(say)?;
     if journal.0.is_empty() {
         let card = lab.provision(&mut wallet)?;
-        lab.set_pin(&mut wallet, "1111")?;
+        lab.set_pin(&mut wallet, "1379")?;
         let facts = [
             ("card", card.to_string()),
-            ("pin", "1111".into()),
+            ("pin", "1379".into()),
             ("phase", "0".into()),
             ("point", "0".into()),
         ];
@@ -183,7 +183,7 @@ fn interrupted(
             journal.set(&[("begun", "finished".into())])
         }
         "change" => {
-            let new = if pin == "1111" { "2222" } else { "1111" };
+            let new = if pin == "1379" { "2846" } else { "1379" };
             journal.set(&[("new", new.into())])?;
             arm(line)?;
             wallet.change_pin(lab.provider_id(), &mut Digits::of(&[&pin, new])).map_err(say)?;

@@ -8,6 +8,7 @@ use tapvault::{InsecureTestPad, Transport, Wallet, wallet::Purpose};
 use tapvault_proto::{
     id::{CardId, ProviderId},
     pin::{EnrolmentTicket, PinState},
+    tries::UnlockPinRequest,
 };
 
 /// Wallet PIN. Digits are read from standard input, one line each: an INSECURE TEST PAD.
@@ -38,6 +39,11 @@ pub enum Command {
         #[arg(long, value_parser = currency, default_value = "156")]
         currency: u16,
     },
+    /// Gives all tries back with the bank's command for the last challenge.
+    Unlock {
+        /// The command, JSON; - is standard input.
+        unlock: String,
+    },
     /// Changes the PIN; reads the present PIN, then the new one.
     Change {
         /// The provider's id.
@@ -65,10 +71,11 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
                 PinState::Locked => "locked",
                 PinState::Missing => "missing",
             };
-            let tries = reply.tries_left;
+            let (tries, wait) = (reply.tries_left, wallet.pin_delay(ProviderId(provider))?);
+            let then = if wait > 0 { format!(", wait {} s", wait.div_ceil(1000)) } else { String::new() };
             output.show(
-                &json!({ "state": state, "tries_left": tries }),
-                &format!("PIN: {state}, {tries} tries left"),
+                &json!({ "state": state, "tries_left": tries, "wait_ms": wait }),
+                &format!("PIN: {state}, {tries} tries left{then}"),
             );
         }
         Command::Set { ticket } => {
@@ -77,12 +84,14 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
         }
         Command::Verify { card, ceiling, currency } => {
             let card = CardId(card);
-            let provider =
-                wallet.cards()?.into_iter().find(|entry| entry.card == card).map(|entry| entry.provider);
-            let unknown = || tapvault::ClientError::refused(tapvault_proto::Error::UnknownCard);
             let purpose = Purpose { card, ceiling, currency };
-            wallet.verify_pin(provider.ok_or_else(unknown)?, purpose, &mut pad)?;
+            let provider = provider_of(wallet, card)?;
+            wallet.verify_pin(provider, purpose, &mut pad)?;
             done("verified");
+        }
+        Command::Unlock { unlock } => {
+            let tries = wallet.unlock_pin(&message::<UnlockPinRequest>(&unlock, "unlock")?)?;
+            output.show(&json!({ "tries_left": tries }), &format!("PIN: {tries} tries left"));
         }
         Command::Change { provider } => {
             wallet.change_pin(ProviderId(provider), &mut pad)?;
@@ -90,6 +99,12 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
         }
     }
     Ok(())
+}
+
+fn provider_of<T: Transport>(wallet: &mut Wallet<T>, card: CardId) -> Result<ProviderId, Failure> {
+    let held = wallet.cards()?.into_iter().find(|entry| entry.card == card);
+    let unknown = || tapvault::ClientError::refused(tapvault_proto::Error::UnknownCard);
+    Ok(held.ok_or_else(unknown)?.provider)
 }
 
 fn amount(text: &str) -> Result<u64, String> {
