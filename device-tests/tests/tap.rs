@@ -42,6 +42,7 @@ fn nothing_is_written_between_the_last_digit_and_the_answer() {
     let provider = lab.provider_id();
     let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY };
     for digits in ["000000", PIN] {
+        lab::wait_for_try(&mut wallet, provider).unwrap();
         let entry = wallet.call(&begin).unwrap().entry;
         let before = phone.accesses();
         let pin = Pin::from_ascii(digits.as_bytes()).unwrap();
@@ -113,6 +114,7 @@ fn an_entry_left_open_blocks_others_only_until_it_expires() {
     phone.advance(VERIFICATION_LIFE_MS);
     second.call(&begin).unwrap();
     drop(second);
+    lab::wait_for_try(&mut first, lab.provider_id()).unwrap();
     first.call(&begin).unwrap();
 }
 

@@ -67,27 +67,28 @@ impl Wire for Pin {
         self.len.encode(out)?;
         self.digits.encode(out)
     }
-    /// Looks at every place whatever it holds: only the verdict may show in the time it takes.
     fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
         let len = u8::decode(input)?;
         let pin = Self { digits: input.array()?, len };
-        let places = pin.digits.iter().zip(0..).fold(0, |wrong, (byte, place)| {
-            let (used, digit) = (below(place, len), below(byte.wrapping_sub(b'0'), 10));
-            wrong | used & !digit | !used & below(0, *byte)
-        });
-        let lengths = below(len, MIN_PIN as u8) | below(MAX_PIN as u8, len);
-        if verdict(places | lengths) { Err(Error::PinFormat) } else { Ok(pin) }
+        if faults(pin.len, &pin.digits) == 0 { Ok(pin) } else { Err(Error::PinFormat) }
     }
+}
+
+/// What is wrong with a number of digits and the places they lie in: 0 where it is a PIN. Every place is looked at
+/// whatever it holds, so that nothing but a comparison of the result shows in the time it takes.
+#[must_use]
+pub fn faults(len: u8, digits: &[u8; MAX_PIN]) -> u8 {
+    let places = digits.iter().zip(0..).fold(0, |wrong, (byte, place)| {
+        let (used, digit) = (below(place, len), below(byte.wrapping_sub(b'0'), 10));
+        wrong | used & !digit | !used & below(0, *byte)
+    });
+    // The compiler must not see what decides it and branch earlier.
+    core::hint::black_box(places | below(len, MIN_PIN as u8) | below(MAX_PIN as u8, len))
 }
 
 /// All ones where `a` is below `b`, else zero.
 const fn below(a: u8, b: u8) -> u8 {
     ((a as u16).wrapping_sub(b as u16) >> 8) as u8
-}
-
-/// Whether any bit is set. The compiler must not see what decides it and branch earlier.
-fn verdict(bits: u8) -> bool {
-    core::hint::black_box(bits) != 0
 }
 
 crate::code! {

@@ -16,7 +16,11 @@ use tapvault::{
     wallet::Purpose,
 };
 use tapvault_network::{issuer::Issuer, registry::CNY};
-use tapvault_proto::{card::ATC_RANGE, id::CardId, pin::PinState};
+use tapvault_proto::{
+    card::ATC_RANGE,
+    id::CardId,
+    pin::{BeginVerifyRequest, PinState, TicketPurpose},
+};
 
 const JOURNAL: &str = "/work/journal";
 const BANK: &str = "/work/bank.json";
@@ -27,7 +31,8 @@ const MOST_POINTS: u32 = 200;
 type Device = Wallet<Optee>;
 
 /// What can be interrupted.
-pub const PHASES: [&str; 7] = ["issue", "reissue", "verify", "change", "prepare", "debit", "life"];
+pub const PHASES: [&str; 9] =
+    ["issue", "reissue", "verify", "change", "set", "unlock", "prepare", "debit", "life"];
 
 /// Facts that survive the machine, by name.
 struct Journal(BTreeMap<String, String>);
@@ -149,6 +154,13 @@ fn ready(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device, phase: &str)
             }
             journal.set(&[("atc", last.to_string())])
         }
+        "unlock" => {
+            // Spends a try, for the command to give back.
+            let provider = lab.provider_id();
+            lab::wait_for_try(wallet, provider).map_err(say)?;
+            let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY };
+            wallet.call(&begin).map(|_| ()).map_err(say)
+        }
         "debit" | "life" => trustlets::ready(journal, phase),
         _ => Ok(()),
     }
@@ -180,6 +192,24 @@ fn interrupted(
             arm(line)?;
             let purpose = Purpose { card, ceiling: 100_000, currency: CNY };
             wallet.verify_pin(lab.provider_id(), purpose, &mut Digits::of(&[&pin])).map_err(say)?;
+            journal.set(&[("begun", "finished".into())])
+        }
+        "unlock" => {
+            let number = journal.number("unlocks").unwrap_or(0) + 1;
+            journal.set(&[("unlocks", number.to_string())])?;
+            let challenge = wallet.pin_challenge().map_err(say)?;
+            let command = lab.provider.unlock(challenge, number);
+            arm(line)?;
+            wallet.unlock_pin(&command).map_err(say)?;
+            journal.set(&[("begun", "finished".into())])
+        }
+        "set" => {
+            let new = if pin == "1379" { "2846" } else { "1379" };
+            journal.set(&[("new", new.into())])?;
+            let challenge = wallet.pin_challenge().map_err(say)?;
+            let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
+            arm(line)?;
+            wallet.set_pin(ticket, &mut Digits::of(&[new])).map_err(say)?;
             journal.set(&[("begun", "finished".into())])
         }
         "change" => {
@@ -221,7 +251,7 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
                 journal.set(&[("cards", now.to_string())])?;
             }
         }
-        "verify" | "change" => {
+        "verify" | "change" | "set" | "unlock" => {
             ensure(state.tries_left >= 2, || format!("{} tries left", state.tries_left))?;
             if finished {
                 ensure(state.tries_left == 3, || "a success that was reported is lost".into())?;
