@@ -1,7 +1,7 @@
 //! Which new PINs are refused (docs/pin.md): in a time that depends on no digit and not on their number. One verdict comes
 //! out, and not which rule it was.
 
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater, ConstantTimeLess};
+use subtle::{Choice, ConstantTimeEq, ConstantTimeGreater, ConstantTimeLess};
 use tapvault_proto::pin::{MAX_PIN, Pin};
 
 /// Fewest different digits of a new PIN.
@@ -31,12 +31,13 @@ fn used(at: usize, len: u8) -> Choice {
 }
 
 fn few(digits: &[u8; MAX_PIN], len: u8) -> Choice {
-    let different = (0..10_u8).fold(0, |different, value| {
+    let different = (0..10_u8).fold(0_u8, |different, value| {
         let there = digits
             .iter()
             .enumerate()
             .fold(Choice::from(0), |there, (at, digit)| there | used(at, len) & digit.ct_eq(&value));
-        different + there.unwrap_u8()
+        // No addition that checks for overflow: the check would be a branch.
+        different.wrapping_add(there.unwrap_u8())
     });
     different.ct_lt(&DIFFERENT)
 }
@@ -45,8 +46,8 @@ fn few(digits: &[u8; MAX_PIN], len: u8) -> Choice {
 fn run(digits: &[u8; MAX_PIN], len: u8, step: u8) -> Choice {
     let pairs = digits.iter().zip(digits.iter().skip(1)).enumerate();
     pairs.fold(Choice::from(1), |so_far, (at, (digit, next))| {
-        let sum = digit + step;
-        let wanted = u8::conditional_select(&sum, &sum.wrapping_sub(10), sum.ct_gt(&9));
+        let sum = digit.wrapping_add(step);
+        let wanted = sum.wrapping_sub(sum.ct_gt(&9).unwrap_u8().wrapping_neg() & 10);
         so_far & (!used(at + 1, len) | next.ct_eq(&wanted))
     })
 }

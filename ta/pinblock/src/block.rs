@@ -5,7 +5,7 @@ use aes::{
     Aes128,
     cipher::{Array, BlockCipherEncrypt, KeyInit},
 };
-use subtle::{ConditionallySelectable, ConstantTimeLess};
+use subtle::ConstantTimeLess;
 use tapvault_cipher::{Sm4, Tdes};
 use tapvault_proto::{
     bank_pin::{MAX_TOKEN, PinBlockFormat},
@@ -113,7 +113,9 @@ fn fill(field: &mut [u8], format: PinBlockFormat, pin: &Pin, random: &[u8; RANDO
             PinBlockFormat::Iso3 => 0x0A + (u32::from(u16::from_be_bytes(*random)) * 6 >> 16) as u8,
             PinBlockFormat::Iso4 | PinBlockFormat::Sm4Layout4 => 0x0A,
         };
-        u8::conditional_select(&filling, &(digit & 0x0F), place.ct_lt(&len))
+        // Not subtle's selection: it negates with a check for overflow, which is a branch in a build that has them.
+        let typed = place.ct_lt(&len).unwrap_u8().wrapping_neg();
+        filling & !typed | digit & 0x0F & typed
     });
     let (head, rest) = match field {
         [head, rest @ ..] => (head, rest),

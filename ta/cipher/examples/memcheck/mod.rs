@@ -32,8 +32,11 @@ fn mark(number: u64, bytes: &[u8]) {
 
 /// From here on nobody may know any of it.
 #[allow(dead_code, reason = "each program uses its part")]
-pub fn hide<T>(value: &T) {
-    request(UNDEFINED, std::ptr::from_ref(value) as u64, size_of::<T>() as u64);
+pub fn hide<T>(value: &mut T) {
+    // The compiler must not go on with what it knew of the value before.
+    let value = std::hint::black_box(value);
+    request(UNDEFINED, std::ptr::from_mut(value) as u64, size_of::<T>() as u64);
+    std::hint::black_box(value);
 }
 
 /// Bytes that nobody may know.
