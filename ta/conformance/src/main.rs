@@ -9,5 +9,5 @@
 )]
 
 // Not a service of any table: its requests and replies are at most this long.
-tapvault_tee::trusted_app!(tapvault_conformance::Conformance, None, 256, 256);
+tapvault_tee::trusted_app!(tapvault_conformance::Conformance, None, 512, 256);
 include!(concat!(env!("OUT_DIR"), "/user_ta_header.rs"));
