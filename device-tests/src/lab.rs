@@ -42,9 +42,12 @@ pub const PIN: &str = "135790";
 /// What time it is in every scenario, in seconds since 1970 UTC, by the bank's word.
 pub const TIME: u64 = 1_796_000_000;
 
+/// Lets so many milliseconds pass.
+type Pass = Box<dyn Fn(u64)>;
+
 thread_local! {
     /// How the tests of this thread let time pass, where it is simulated.
-    static PASS: RefCell<Option<Box<dyn Fn(u64)>>> = const { RefCell::new(None) };
+    static PASS: RefCell<Option<Pass>> = const { RefCell::new(None) };
 }
 
 /// Has the tests of this thread let time pass so, in milliseconds, where they would sleep.

@@ -192,7 +192,7 @@ pub fn give_pin_key<T: Transport>(
 /// # Errors
 /// None, of a card that was issued.
 pub fn module(lab: &Lab, card: CardId) -> Outcome<(Hsm, String)> {
-    let token = lab.issuer.cards().into_iter().find(|record| record.card == card.0);
+    let token = lab.issuer.cards().iter().find(|record| record.card == card.0);
     let token = token.ok_or("the bank did not issue this card")?.token.clone();
     let mut hsm = Hsm::lab(LabBank::A);
     hsm.enter(&token, "6299990000000017", Some(BANK_PIN));

@@ -110,7 +110,7 @@ fn fill(field: &mut [u8], format: PinBlockFormat, pin: &Pin, random: &[u8; RANDO
         let filling = match format {
             PinBlockFormat::Iso0 => 0x0F,
             // A to F, each as likely as the others but for one part in 10,000.
-            PinBlockFormat::Iso3 => 0x0A + (u32::from(u16::from_be_bytes(*random)) * 6 >> 16) as u8,
+            PinBlockFormat::Iso3 => 0x0A + ((u32::from(u16::from_be_bytes(*random)) * 6) >> 16) as u8,
             PinBlockFormat::Iso4 | PinBlockFormat::Sm4Layout4 => 0x0A,
         };
         // Not subtle's selection: it negates with a check for overflow, which is a branch in a build that has them.
