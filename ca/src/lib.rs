@@ -18,6 +18,7 @@
 //! # fn main() {}
 //! ```
 
+mod bank_pin;
 pub mod binding;
 #[cfg(feature = "chip")]
 pub mod chip;

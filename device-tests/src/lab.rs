@@ -3,8 +3,8 @@
 pub use crate::pad::Digits;
 
 use crate::{Outcome, pad};
-use std::io;
-use tapvault::{Channel, Tap, Transport, Wallet, trustlet::Element, wallet::Purpose};
+use std::{cell::RefCell, io, thread, time::Duration};
+use tapvault::{Channel, ClientError, Tap, Transport, Wallet, trustlet::Element, wallet::Purpose};
 use tapvault_network::{
     bank::Provider,
     device::Factory,
@@ -41,6 +41,39 @@ pub const PIN: &str = "135790";
 
 /// What time it is in every scenario, in seconds since 1970 UTC, by the bank's word.
 pub const TIME: u64 = 1_796_000_000;
+
+/// Lets so many milliseconds pass.
+type Pass = Box<dyn Fn(u64)>;
+
+thread_local! {
+    /// How the tests of this thread let time pass, where it is simulated.
+    static PASS: RefCell<Option<Pass>> = const { RefCell::new(None) };
+}
+
+/// Has the tests of this thread let time pass so, in milliseconds, where they would sleep.
+pub fn pass_time_with(pass: impl Fn(u64) + 'static) {
+    PASS.replace(Some(Box::new(pass)));
+}
+
+/// Lets time pass.
+pub fn pass(ms: u64) {
+    PASS.with_borrow(|pass| match pass {
+        Some(pass) => pass(ms),
+        None => thread::sleep(Duration::from_millis(ms)),
+    });
+}
+
+/// Waits until an entry may begin that compares a provider's PIN.
+///
+/// # Errors
+/// The client's.
+pub fn wait_for_try<T: Transport>(wallet: &mut Wallet<T>, provider: ProviderId) -> Result<(), ClientError> {
+    let wait_ms = wallet.pin_delay(provider)?;
+    if wait_ms > 0 {
+        pass(wait_ms);
+    }
+    Ok(())
+}
 
 /// Makes any error a message.
 pub fn say<E: std::fmt::Display>(error: E) -> String {
@@ -101,6 +134,7 @@ pub fn switch_on<T: Transport>(wallet: &mut Wallet<T>, card: CardId) -> Outcome<
         wallet.set_pin(ticket, &mut Digits::of(&[PIN])).map_err(say)?;
     }
     let purpose = Purpose { card, ceiling: 0, currency: CNY };
+    wait_for_try(wallet, id).map_err(say)?;
     wallet.verify_pin(id, purpose, &mut Digits::of(&[PIN])).map_err(say)?;
     wallet.nfc_on(card).map(|_| ()).map_err(say)
 }
@@ -288,7 +322,7 @@ impl Lab {
         wallet.set_pin(ticket, &mut Digits::of(&[pin])).map_err(say)
     }
 
-    /// Verifies the PIN for up to 1,000.00 CNY on `card`.
+    /// Verifies the PIN for up to 1,000.00 CNY on `card`, when that may begin.
     ///
     /// # Errors
     /// The client's.
@@ -297,7 +331,8 @@ impl Lab {
         wallet: &mut Wallet<T>,
         card: CardId,
         pin: &str,
-    ) -> Result<(), tapvault::ClientError> {
+    ) -> Result<(), ClientError> {
+        wait_for_try(wallet, self.provider_id())?;
         let purpose = Purpose { card, ceiling: 100_000, currency: CNY };
         wallet.verify_pin(self.provider_id(), purpose, &mut Digits::of(&[pin]))
     }

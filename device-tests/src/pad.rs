@@ -19,6 +19,7 @@ use tapvault_pad_link::{
     pad::{Answered, Reply},
 };
 use tapvault_proto::{
+    bank_pin::{BankPinEntryReply, BeginBankPinRequest},
     binding::{BeginCardDataRequest, CardData, CardDataEntryReply},
     pad::{Entered, PadKeys, PadMessage, PadPurpose, PadShow, Pairing, Showing},
     pin::{EntryReply, Pin, SubmitRequest},
@@ -279,6 +280,20 @@ pub fn begin_card_data<T: Transport>(
     wallet.open_pad(&mut pad)?;
     let CardDataEntryReply { entry, challenge, show } = wallet.call(request)?;
     opened(pad, entry, 0, show).map(|opened| (opened, challenge))
+}
+
+/// As [`begin`], for the bank PIN.
+///
+/// # Errors
+/// The PIN trusted app's refusal.
+pub fn begin_bank_pin<T: Transport>(
+    wallet: &mut Wallet<T>,
+    request: &BeginBankPinRequest,
+) -> Result<Opened, ClientError> {
+    let mut pad = LabPad::default();
+    wallet.open_pad(&mut pad)?;
+    let BankPinEntryReply { entry, show } = wallet.call(request)?;
+    opened(pad, entry, 0, show)
 }
 
 fn opened(mut pad: LabPad, entry: u32, tries_left: u8, show: PadShow) -> Result<Opened, ClientError> {

@@ -7,14 +7,16 @@ use common::{BOOT, MALLORY, POLICY, Phone, WALLET};
 use tapvault::{ClientError, Transport, Wallet, sim::Sim, transport::call};
 use tapvault_device_tests::{
     lab::{self, Digits, Lab, PIN},
+    scenarios::pin,
     walk,
 };
 use tapvault_network::lab::sign_policy;
 use tapvault_proto::{
     Error,
+    bank_pin::PinBlockFormat,
     card::{ATC_RANGE, CardState},
-    id::CardId,
-    pin::{PinState, TicketPurpose},
+    id::{CardId, ProviderId, Uuid},
+    pin::{PinState, RETRY_DELAYS_MS, TicketPurpose},
     profile::Product,
     route::Endpoint,
     service::Service,
@@ -210,6 +212,140 @@ fn tries_come_back_only_with_success() {
     );
 }
 
+/// A PIN record as a trusted app before this one wrote it: the PIN is [`PIN`], with two tries left.
+fn older_record(phone: &Phone, provider: ProviderId) -> (Uuid, Vec<u8>) {
+    let key = (Service::Pin.uuid(), [b"pin.".as_slice(), &provider.0].concat());
+    let today = phone.device.borrow().objects[&key].clone().unwrap();
+    // Format 1 had no number of commands.
+    let older = [&[1, 2], &today[6..]].concat();
+    phone.device.borrow_mut().objects.insert(key.clone(), Some(older));
+    key
+}
+
+#[test]
+fn a_pin_that_an_older_trusted_app_stored_is_kept() {
+    let (phone, lab, card) = prepared();
+    let key = older_record(&phone, lab.provider_id());
+    phone.restart();
+    let mut wallet = phone.wallet();
+    let before = phone.device.borrow().objects[&key].clone();
+    assert_eq!(wallet.pin_state(lab.provider_id()).unwrap().tries_left, 2);
+    assert_eq!(phone.device.borrow().objects[&key], before, "looking changes nothing");
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    assert_eq!(phone.device.borrow().objects[&key].as_ref().unwrap()[..6], [2, 3, 0, 0, 0, 0]);
+}
+
+#[test]
+fn an_older_record_becomes_todays_whole_or_not_at_all() {
+    for point in 1..=3 {
+        let (phone, lab, card) = prepared();
+        older_record(&phone, lab.provider_id());
+        phone.restart();
+        let mut wallet = phone.wallet();
+        lab::wait_for_try(&mut wallet, lab.provider_id()).unwrap();
+        phone.device.borrow_mut().changes_left = Some(point);
+        let done = lab.verify(&mut wallet, card, PIN).is_ok();
+        drop(wallet);
+        phone.restart();
+        let mut wallet = phone.wallet();
+        let tries = wallet.pin_state(lab.provider_id()).unwrap().tries_left;
+        assert_eq!((done, tries), [(false, 2), (false, 1), (true, 3)][point as usize - 1], "{point}");
+        lab.verify(&mut wallet, card, PIN).unwrap();
+    }
+}
+
+#[test]
+fn an_unlock_is_all_or_nothing() {
+    let points = at_every_change(
+        |lab, wallet, card| {
+            for _ in 0..3 {
+                match lab.verify(wallet, card, "0000") {
+                    Err(ClientError::WrongPin { .. }) => {}
+                    other => return other,
+                }
+            }
+            let challenge = wallet.pin_challenge()?;
+            wallet.unlock_pin(&lab.provider.unlock(challenge, 1)).map(|_| ())
+        },
+        |lab, wallet, card, done| {
+            let left = wallet.pin_state(lab.provider_id()).unwrap().tries_left;
+            assert!(!done || left == 3);
+            if left == 0 {
+                assert_eq!(refusal(lab.verify(wallet, card, PIN)), Some(Error::PinLocked));
+                // Nobody knows whether the command was obeyed: the same number does it.
+                let challenge = wallet.pin_challenge().unwrap();
+                assert_eq!(wallet.unlock_pin(&lab.provider.unlock(challenge, 1)).unwrap(), 3);
+            }
+            lab.verify(wallet, card, PIN).unwrap();
+        },
+    );
+    assert_eq!(points, 4, "three tries, then tries and number in one");
+}
+
+#[test]
+fn setting_a_pin_is_all_or_nothing() {
+    let points = at_every_change(
+        |lab, wallet, _| {
+            let challenge = wallet.pin_challenge()?;
+            let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
+            wallet.set_pin(ticket, &mut Digits::of(&["2468"]))
+        },
+        |lab, wallet, card, done| {
+            assert_eq!(wallet.pin_state(lab.provider_id()).unwrap().tries_left, 3);
+            lab.verify(wallet, card, if done { "2468" } else { PIN }).unwrap();
+        },
+    );
+    assert_eq!(points, 1, "a record is one object");
+}
+
+#[test]
+fn delays_restart_in_full() {
+    let (phone, lab, card) = prepared();
+    let mut wallet = phone.wallet();
+    assert!(matches!(lab.verify(&mut wallet, card, "0000"), Err(ClientError::WrongPin { tries_left: 2 })));
+    phone.advance(RETRY_DELAYS_MS[1] - 1);
+    assert_eq!(wallet.pin_delay(lab.provider_id()).unwrap(), 1);
+    phone.restart();
+    let mut wallet = phone.wallet();
+    assert_eq!(wallet.pin_delay(lab.provider_id()).unwrap(), RETRY_DELAYS_MS[1]);
+    phone.advance(RETRY_DELAYS_MS[1]);
+    lab.verify(&mut wallet, card, PIN).unwrap();
+}
+
+#[test]
+fn no_key_of_a_pin_block_is_used_twice_wherever_power_is_lost() {
+    for point in 1..=3 {
+        let (phone, lab, card) = prepared();
+        let mut wallet = phone.wallet();
+        let (mut hsm, token) = pin::module(&lab, card).unwrap();
+        pin::give_pin_key(&lab, &mut hsm, &mut wallet, PinBlockFormat::Iso4).unwrap();
+        let provider = lab.provider_id();
+        let mut last = 0;
+        phone.device.borrow_mut().changes_left = Some(point);
+        while let Ok(block) = wallet.bank_pin(provider, card, &mut Digits::of(&["280461"])) {
+            assert_eq!(block.counter, last + 1);
+            hsm.check(&block, &token).unwrap();
+            last = block.counter;
+        }
+        assert_eq!(last + 1, point, "a block is one change");
+        drop(wallet);
+        phone.restart();
+        let block = phone.wallet().bank_pin(provider, card, &mut Digits::of(&["280461"])).unwrap();
+        assert!(block.counter > last);
+        hsm.check(&block, &token).unwrap();
+    }
+    // Keys that are damaged or missing are none.
+    let (phone, lab, card) = prepared();
+    let mut wallet = phone.wallet();
+    let (mut hsm, _) = pin::module(&lab, card).unwrap();
+    pin::give_pin_key(&lab, &mut hsm, &mut wallet, PinBlockFormat::Iso0).unwrap();
+    phone.device.borrow_mut().corrupt(Service::Pin.uuid(), &[b"dkp.", &lab.provider_id().0[..]].concat());
+    for _ in 0..2 {
+        let refused = refusal(wallet.bank_pin(lab.provider_id(), card, &mut Digits::of(&["280461"])));
+        assert_eq!(refused, Some(Error::BankPinKeyMissing));
+    }
+}
+
 #[test]
 fn at_most_one_range_of_counters_is_skipped() {
     at_every_change(
@@ -326,11 +462,11 @@ fn a_recorded_ticket_does_not_work_on_a_wiped_store() {
     let mut wallet = phone.wallet();
     let challenge = wallet.pin_challenge().unwrap();
     let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
-    wallet.set_pin(ticket.clone(), &mut Digits::of(&["1234"])).unwrap();
+    wallet.set_pin(ticket.clone(), &mut Digits::of(&["2468"])).unwrap();
     phone.device.borrow_mut().objects.retain(|(app, _), _| *app != Service::Pin.uuid());
     phone.restart();
     let mut wallet = phone.wallet();
-    let set = |wallet: &mut Wallet<Sim>| refusal(wallet.set_pin(ticket.clone(), &mut Digits::of(&["1234"])));
+    let set = |wallet: &mut Wallet<Sim>| refusal(wallet.set_pin(ticket.clone(), &mut Digits::of(&["2468"])));
     assert_eq!(set(&mut wallet), Some(Error::NoChallenge));
     wallet.pin_challenge().unwrap();
     assert_eq!(set(&mut wallet), Some(Error::WrongChallenge));

@@ -48,6 +48,7 @@ fn storage_is_not_touched_between_the_pads_frame_and_the_answer() {
     let provider = lab.provider_id();
     let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY, exact: false };
     for digits in ["000000", PIN] {
+        lab::wait_for_try(&mut wallet, provider).unwrap();
         let submit = pad::begin(&mut wallet, &begin).unwrap().pin(digits).unwrap();
         // Another record is opened in the meantime.
         other.pin_state(LabBank::B.id()).unwrap();
@@ -119,6 +120,7 @@ fn an_entry_left_open_blocks_others_only_until_it_expires() {
     phone.advance(VERIFICATION_LIFE_MS);
     pad::begin(&mut second, &begin).unwrap();
     drop(second);
+    lab::wait_for_try(&mut first, lab.provider_id()).unwrap();
     pad::begin(&mut first, &begin).unwrap();
 }
 

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tapvault_proto::{
-    Error, approval, binding, card, contact, device, dgi,
+    Error, approval, bank_pin, binding, card, contact, device, dgi,
     document::{self, PackageHeader, SealedPackage},
     element as secure_element,
     emv::{apdu::Command, application, qr::Code},
@@ -11,7 +11,7 @@ use tapvault_proto::{
     online::{self, PaymentRequest},
     pad, pin, profile, route, service, supervisor, token,
     trustlet::{self, Forwarded, clock, element, keys, log, network, random, store},
-    tvm,
+    tries, tvm,
     wire::{Wire, decode_exact, encode_into},
 };
 
@@ -92,6 +92,8 @@ messages! {
     device::{Sealing, DeviceCertificate, DeviceKeyRequest, DeviceKeyReply, CertifyReply},
     document::{Contents, KeyBlock},
     offline::{Offline, OfflineCommand, OfflineState, OfflineStateRequest},
+    bank_pin::{PinBlockFormat, DrawPinKeyRequest, DrawPinKeyReply, PinKeyChallengeRequest, PinKeyChallenge, PinKey, InstallPinKeyRequest, InstallPinKeyReply, OfferTokenRequest, OfferTokenReply, BankPinPrepareRequest, BankPinPrepareReply, BeginBankPinRequest, BankPinEntryReply, FinishBankPinRequest, BankPinBlock},
+    tries::{PinDelayRequest, PinDelayReply, UnlockPinRequest, UnlockPinReply},
     limited::{KeyBatch, LimitedUse, LimitedUseKey, ReplenishRequest, KeysLeftRequest, KeysLeft},
 }
 

@@ -1,5 +1,7 @@
 //! The bank's provisioning: seals a card for one challenge of one phone, and permits a wallet PIN.
 
+mod pin;
+
 use crate::{
     device::{self, DeviceError},
     keyblock::{self, Kbpk, Version},

@@ -8,6 +8,7 @@ use p256::ecdsa::{Signature, SigningKey, VerifyingKey, signature::Verifier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tapvault_proto::{
+    bank_pin::PinKeyChallenge,
     device::{ChallengeReply, DeviceCertificate, DeviceKeyReply, Sealing},
     pad::{PadKeys, Pairing},
 };
@@ -118,6 +119,21 @@ pub fn check(root: &VerifyingKey, challenge: &ChallengeReply) -> Result<(), Devi
             .is_ok_and(|key| verifies(&key, &message, &challenge.signature)),
         Sealing::Sm2 => sm2_verifies(&certificate.sm2_key, &message, &challenge.signature),
     };
+    if signed { Ok(()) } else { Err(DeviceError::Signature) }
+}
+
+/// Checks that a device that this root certified vouches for a challenge of its PIN trusted app.
+///
+/// # Errors
+/// [`DeviceError`].
+pub fn check_pin_key(root: &VerifyingKey, challenge: &PinKeyChallenge) -> Result<(), DeviceError> {
+    let certificate = &challenge.certificate;
+    if !verifies(root, &certificate.signed_bytes(), &certificate.signature) {
+        return Err(DeviceError::Certificate);
+    }
+    let message = PinKeyChallenge::signed_bytes(&challenge.challenge, &challenge.recipient);
+    let signed = VerifyingKey::from_sec1_bytes(&certificate.key)
+        .is_ok_and(|key| verifies(&key, &message, &challenge.signature));
     if signed { Ok(()) } else { Err(DeviceError::Signature) }
 }
 

@@ -11,6 +11,7 @@
 //! * [`code`] takes a code that a holder shows to the issuer; [`online`] signs payment requests and opens the answers.
 //! * [`contact`]: the contact test profile, made and answered for.
 //! * [`binding`]: how a card comes to a phone: data or chip, the network's code, the holder's name, the order.
+//! * [`hsm`]: the bank's security module: PIN blocks, the numbers behind tokens, bank PINs.
 //! * [`oda`]: certificates and keys of offline data authentication.
 //! * [`offline`]: loads cards for offline payments, and takes those later.
 //! * [`element`]: a secure element in software, for the TEE's channel to one.
@@ -29,6 +30,7 @@ pub mod contact;
 pub mod device;
 pub mod element;
 pub mod frame;
+pub mod hsm;
 pub mod input;
 pub mod issuer;
 pub mod keyblock;

@@ -1,6 +1,7 @@
 //! What the holder does with digits: one or more fields, each of which Enter ends when it is in order. Nothing of it
 //! leaves before the last one is.
 
+use tapvault_pad_link::rules::{is_same, is_simple};
 use tapvault_proto::{
     binding::{CardData, MAX_CVN2, MAX_NUMBER, MIN_CVN2, MIN_NUMBER},
     pad::{Entered, PadPurpose},
@@ -57,6 +58,8 @@ pub enum Notice {
     TooShort,
     /// The new PIN and its repetition differ.
     Differ,
+    /// The new PIN is one that is guessed first, or the present one.
+    TooSimple,
     /// The check digit does not fit.
     Number,
     /// The month is none.
@@ -69,6 +72,7 @@ impl Notice {
     pub const fn text(self) -> &'static str {
         match self {
             Self::TooShort => "That is too short",
+            Self::TooSimple => "Too easy to guess, or the PIN you have: choose another",
             Self::Differ => "The two were not the same: choose the PIN again",
             Self::Number => "No card has this number: compare it with the card",
             Self::Expiry => "Month first, then year: 0931 is September 2031",
@@ -192,6 +196,7 @@ impl Entry {
         let [first, second] = &self.kept;
         let result = match field {
             Field::Present if self.fields.len() == 1 => self.pin().map(Entered::Pin),
+            Field::New if self.is_too_simple() => return self.refuse(Notice::TooSimple),
             Field::Present | Field::New => return self.keep(),
             Field::Again => {
                 let new = if self.fields.len() == 2 { first } else { second };
@@ -228,6 +233,17 @@ impl Entry {
 
     fn pin(&self) -> Option<Pin> {
         Pin::from_ascii(self.typed.ascii()).ok()
+    }
+
+    /// Whether the trusted app would refuse the new PIN: the holder is asked before it is sent.
+    fn is_too_simple(&self) -> bool {
+        let [present, _] = &self.kept;
+        // Where the PIN is changed; otherwise nothing is kept yet.
+        let present = Pin::from_ascii(present.ascii()).ok();
+        self.pin().is_none_or(|new| {
+            let same = present.is_some_and(|present| is_same(&present, &new).into());
+            same || is_simple(&new).into()
+        })
     }
 
     /// Keeps this field, and goes on to the next.

@@ -43,8 +43,9 @@ impl Text {
             SetPin | ChangePin => Vec::new(),
             ArmTap => [value("up to "), vec![unknown_payee()]].concat(),
             ConfirmTap => [value(""), vec![unknown_payee()]].concat(),
-            ApprovePayment | ConfirmTransfer | BankPin => [value(""), vec![named("Payee")?]].concat(),
+            ApprovePayment | ConfirmTransfer => [value(""), vec![named("Payee")?]].concat(),
             ShowCode => vec![("Amount", "not known".into()), ("Payee", "whoever reads the code".into())],
+            BankPin => vec![("For", "the bank of your card, enciphered".into())],
             CardData => vec![named("For the bank")?],
         };
         if showing.digest != [0; 32] {
@@ -174,8 +175,8 @@ mod tests {
     #[test]
     fn a_payee_is_not_left_out() {
         for purpose in PURPOSES {
-            use PadPurpose::{ApprovePayment, BankPin, CardData, ConfirmTransfer};
-            let wants = matches!(purpose, ApprovePayment | BankPin | CardData | ConfirmTransfer);
+            use PadPurpose::{ApprovePayment, CardData, ConfirmTransfer};
+            let wants = matches!(purpose, ApprovePayment | CardData | ConfirmTransfer);
             for payee in [&b""[..], b"   "] {
                 assert_eq!(Text::of(&showing(purpose, payee)).is_err(), wants, "{purpose:?}");
             }

@@ -1,6 +1,7 @@
 //! The card service: provisioning, what a wallet may see, taps.
 
 use crate::{
+    bank_pin::{BankPinPrepareReply, BankPinPrepareRequest, PinKeyChallenge, PinKeyChallengeRequest},
     device::{
         CertifyReply, ChallengeReply, ChallengeRequest, DeviceCertificate, DeviceKeyReply, DeviceKeyRequest,
     },
@@ -438,6 +439,8 @@ crate::service! {
         0x0114 offline_state(OfflineStateRequest) -> OfflineState, needs WALLET;
         /// Obeys a provider's word on what a card may pay offline.
         0x0115 offline_command(OfflineCommand) -> OfflineState, needs WALLET;
+        /// Draws a challenge of the PIN trusted app and vouches for it.
+        0x0116 pin_key_challenge(PinKeyChallengeRequest) -> PinKeyChallenge, needs WALLET;
         /// Makes the card ready for taps: all storage access happens here. With a PIN verification it also switches NFC on.
         0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
         /// Answers GET PROCESSING OPTIONS.
@@ -460,6 +463,8 @@ crate::service! {
         0x0231 contact_reset(ContactResetRequest) -> ContactResetReply, needs WALLET;
         /// Answers a contact terminal's command to the card that was reset.
         0x0232 contact_command(ContactCommandRequest) -> ContactCommandReply, needs WALLET;
+        /// Hands a card's token to the PIN trusted app, for one entry of the bank PIN.
+        0x0240 bank_pin_prepare(BankPinPrepareRequest) -> BankPinPrepareReply, needs WALLET;
         /// The routes.
         0x0250 routes(RoutesRequest) -> RoutesReply, needs WALLET;
         /// Routes the cards of a kind to the TEE or to the secure element.

@@ -184,6 +184,20 @@ errors! {
     NoVerification = 0x8054_0405, "verify the PIN for this card first";
     /// The ticket was not issued by this provider for this challenge and purpose.
     TicketInvalid = 0x8054_0406, "the enrolment ticket is not valid; ask the provider for one made for a fresh challenge";
+    /// A new PIN that the rules of docs/pin.md refuse; nothing was compared and nothing has changed.
+    PinTooSimple = 0x8054_0407, "choose another PIN: three different digits or more, no run, no group repeated, not the present one";
+    /// The delay after a spent try is not over.
+    PinDelayed = 0x8054_0408, "a try was spent just now; `tapvault pin state` says how long to wait, then begin again";
+    /// No key for PIN blocks of this provider is here, or none intact.
+    BankPinKeyMissing = 0x8054_0409, "ask the card's bank to seal its key for PIN blocks for this phone";
+    /// The provider's key for PIN blocks has made as many as it may.
+    BankPinKeyUsedUp = 0x8054_040A, "the bank's key for PIN blocks is used up; ask the bank for a new one";
+    /// The key for PIN blocks that is sealed is the one that is here.
+    BankPinKeyNotNewer = 0x8054_040B, "the phone has this key for PIN blocks; ask the bank for one with another identifier";
+    /// The card trusted app has handed over no token of this card to this app, or its time is over.
+    BankPinNotPrepared = 0x8054_040C, "prepare the card for its bank PIN first; that is good once, for a minute";
+    /// The card's bank takes no PIN typed on the phone.
+    BankPinNotAllowed = 0x8054_040D, "the card's bank takes no PIN with this card; pay without one";
     /// No pairing with a pad is kept, or it is for other keys than an end has now.
     PadNotPaired = 0x8054_0410, "no PIN pad is paired with this phone; the factory does that: `tapvault pad pair`";
     /// The pairing is for other keys than this end's, or not signed by the factory root.
@@ -361,6 +375,13 @@ mod tests {
                 0x8054_0404,
                 0x8054_0405,
                 0x8054_0406,
+                0x8054_0407,
+                0x8054_0408,
+                0x8054_0409,
+                0x8054_040A,
+                0x8054_040B,
+                0x8054_040C,
+                0x8054_040D,
                 0x8054_0410,
                 0x8054_0411,
                 0x8054_0412,

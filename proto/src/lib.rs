@@ -24,6 +24,7 @@
 extern crate std;
 
 pub mod approval;
+pub mod bank_pin;
 pub mod binding;
 pub mod card;
 pub mod contact;
@@ -44,6 +45,7 @@ pub mod route;
 pub mod service;
 pub mod supervisor;
 pub mod token;
+pub mod tries;
 pub mod trustlet;
 pub mod tvm;
 pub mod wire;

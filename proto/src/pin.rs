@@ -4,12 +4,17 @@
 use crate::{
     Error,
     approval::{BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
+    bank_pin::{
+        BankPinBlock, BankPinEntryReply, BeginBankPinRequest, DrawPinKeyReply, DrawPinKeyRequest,
+        FinishBankPinRequest, InstallPinKeyReply, InstallPinKeyRequest, OfferTokenReply, OfferTokenRequest,
+    },
     binding::{BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData},
     id::{Caller, CardId, ProviderId, TrustletName},
     pad::{
         Frame, PadAcceptReply, PadAnswer, PadOffer, PadOfferRequest, PadShow, PadStateReply, PadStateRequest,
         PairReply, Pairing,
     },
+    tries::{PinDelayReply, PinDelayRequest, UnlockPinReply, UnlockPinRequest},
     trustlet::Forwarded,
     wire::{Bytes, Reader, Wire, Writer},
 };
@@ -21,6 +26,9 @@ pub const MIN_PIN: usize = 4;
 pub const MAX_PIN: usize = 12;
 /// Comparisons allowed before the PIN locks.
 pub const TRY_LIMIT: u8 = 3;
+/// By the number of tries spent: how long the next entry waits after the last of them, and after each start of the
+/// PIN trusted app, in milliseconds of TEE time.
+pub const RETRY_DELAYS_MS: [u64; TRY_LIMIT as usize] = [0, 5_000, 30_000];
 /// Life of an entry, and of a verification after it, in milliseconds.
 pub const VERIFICATION_LIFE_MS: u64 = 60_000;
 
@@ -61,14 +69,27 @@ impl Wire for Pin {
         self.digits.encode(out)
     }
     fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
-        let len = usize::from(u8::decode(input)?);
-        let field = input.take(MAX_PIN)?;
-        let (digits, padding) = field.split_at_checked(len).ok_or(Error::PinFormat)?;
-        if padding.iter().any(|byte| *byte != 0) {
-            return Err(Error::PinFormat);
-        }
-        Self::from_ascii(digits)
+        let len = u8::decode(input)?;
+        let pin = Self { digits: input.array()?, len };
+        if faults(pin.len, &pin.digits) == 0 { Ok(pin) } else { Err(Error::PinFormat) }
     }
+}
+
+/// What is wrong with a number of digits and the places they lie in: 0 where it is a PIN. Every place is looked at
+/// whatever it holds, so that nothing but a comparison of the result shows in the time it takes.
+#[must_use]
+pub fn faults(len: u8, digits: &[u8; MAX_PIN]) -> u8 {
+    let places = digits.iter().zip(0..).fold(0, |wrong, (byte, place)| {
+        let (used, digit) = (below(place, len), below(byte.wrapping_sub(b'0'), 10));
+        wrong | used & !digit | !used & below(0, *byte)
+    });
+    // The compiler must not see what decides it and branch earlier.
+    core::hint::black_box(places | below(len, MIN_PIN as u8) | below(MAX_PIN as u8, len))
+}
+
+/// All ones where `a` is below `b`, else zero.
+const fn below(a: u8, b: u8) -> u8 {
+    ((a as u16).wrapping_sub(b as u16) >> 8) as u8
 }
 
 crate::code! {
@@ -407,10 +428,24 @@ crate::service! {
         0x0132 pad_offer(PadOfferRequest) -> PadOffer, needs WALLET;
         /// Takes the pad's answer: the session is up. One that is not the pad's ends the offer.
         0x0133 pad_accept(PadAnswer) -> PadAcceptReply, needs WALLET;
+        /// Takes a provider's key for PIN blocks.
+        0x0140 install_pin_key(InstallPinKeyRequest) -> InstallPinKeyReply, needs WALLET;
+        /// Begins an entry of the bank PIN.
+        0x0141 begin_bank_pin(BeginBankPinRequest) -> BankPinEntryReply, needs WALLET;
+        /// Hands out the block of a bank PIN.
+        0x0142 finish_bank_pin(FinishBankPinRequest) -> BankPinBlock, needs WALLET;
+        /// Gives all tries back at a provider's command.
+        0x0150 unlock(UnlockPinRequest) -> UnlockPinReply, needs WALLET;
+        /// How long the next entry waits.
+        0x0151 delay(PinDelayRequest) -> PinDelayReply, needs WALLET;
         /// Hands a verification to the card trusted app.
         0x0201 take_verification(TakeVerificationRequest) -> TakeVerificationReply, needs PEER;
         /// Hands an approval to the card trusted app.
         0x0202 take_approval(TakeApprovalRequest) -> TakeApprovalReply, needs PEER;
+        /// Takes a card's token from the card trusted app.
+        0x0203 offer_token(OfferTokenRequest) -> OfferTokenReply, needs PEER;
+        /// Draws the challenge for a provider's key, for the card trusted app to vouch for.
+        0x0204 draw_pin_key(DrawPinKeyRequest) -> DrawPinKeyReply, needs PEER;
         /// Hands a confirmation to a trustlet.
         0x0301 take_confirmation(Forwarded<TakeConfirmation>) -> TakeConfirmationReply, needs TRUSTLET;
     }

@@ -434,6 +434,14 @@ impl CardProfile {
         }
     }
 
+    /// The token: the digits of track 2 in front of the separator, ASCII; 13 to 19 in a profile that keeps its rules.
+    #[must_use]
+    pub fn token_digits(&self) -> Bytes<{ crate::bank_pin::MAX_TOKEN }> {
+        let nibbles = self.track2.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
+        let digits = nibbles.take_while(|nibble| *nibble < 10).map(|nibble| b'0' + nibble);
+        digits.take(crate::bank_pin::MAX_TOKEN).collect()
+    }
+
     /// Expiry YYMM in BCD out of track 2: the four digits behind the separator `D`, which follows a
     /// token of 13 to 19 digits.
     #[must_use]

@@ -16,7 +16,11 @@ use tapvault::{
     wallet::Purpose,
 };
 use tapvault_network::{issuer::Issuer, registry::CNY};
-use tapvault_proto::{card::ATC_RANGE, id::CardId, pin::PinState};
+use tapvault_proto::{
+    card::ATC_RANGE,
+    id::CardId,
+    pin::{BeginVerifyRequest, PinState, TicketPurpose},
+};
 
 const JOURNAL: &str = "/work/journal";
 const BANK: &str = "/work/bank.json";
@@ -27,7 +31,8 @@ const MOST_POINTS: u32 = 200;
 type Device = Wallet<Optee>;
 
 /// What can be interrupted.
-pub const PHASES: [&str; 7] = ["issue", "reissue", "verify", "change", "prepare", "debit", "life"];
+pub const PHASES: [&str; 9] =
+    ["issue", "reissue", "verify", "change", "set", "unlock", "prepare", "debit", "life"];
 
 /// Facts that survive the machine, by name.
 struct Journal(BTreeMap<String, String>);
@@ -88,10 +93,10 @@ pub fn run(phases: &[String]) -> Outcome<()> {
     lab.issuer = Issuer::open_or_create(Path::new(BANK)).map_err(say)?;
     if journal.0.is_empty() {
         let card = lab.provision(&mut wallet)?;
-        lab.set_pin(&mut wallet, "1111")?;
+        lab.set_pin(&mut wallet, "1379")?;
         let facts = [
             ("card", card.to_string()),
-            ("pin", "1111".into()),
+            ("pin", "1379".into()),
             ("phase", "0".into()),
             ("point", "0".into()),
         ];
@@ -149,6 +154,13 @@ fn ready(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device, phase: &str)
             }
             journal.set(&[("atc", last.to_string())])
         }
+        "unlock" => {
+            // Spends a try, for the command to give back.
+            let provider = lab.provider_id();
+            lab::wait_for_try(wallet, provider).map_err(say)?;
+            let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY };
+            wallet.call(&begin).map(|_| ()).map_err(say)
+        }
         "debit" | "life" => trustlets::ready(journal, phase),
         _ => Ok(()),
     }
@@ -182,8 +194,26 @@ fn interrupted(
             wallet.verify_pin(lab.provider_id(), purpose, &mut Digits::of(&[&pin])).map_err(say)?;
             journal.set(&[("begun", "finished".into())])
         }
+        "unlock" => {
+            let number = journal.number("unlocks").unwrap_or(0) + 1;
+            journal.set(&[("unlocks", number.to_string())])?;
+            let challenge = wallet.pin_challenge().map_err(say)?;
+            let command = lab.provider.unlock(challenge, number);
+            arm(line)?;
+            wallet.unlock_pin(&command).map_err(say)?;
+            journal.set(&[("begun", "finished".into())])
+        }
+        "set" => {
+            let new = if pin == "1379" { "2846" } else { "1379" };
+            journal.set(&[("new", new.into())])?;
+            let challenge = wallet.pin_challenge().map_err(say)?;
+            let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
+            arm(line)?;
+            wallet.set_pin(ticket, &mut Digits::of(&[new])).map_err(say)?;
+            journal.set(&[("begun", "finished".into())])
+        }
         "change" => {
-            let new = if pin == "1111" { "2222" } else { "1111" };
+            let new = if pin == "1379" { "2846" } else { "1379" };
             journal.set(&[("new", new.into())])?;
             arm(line)?;
             wallet.change_pin(lab.provider_id(), &mut Digits::of(&[&pin, new])).map_err(say)?;
@@ -221,7 +251,7 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
                 journal.set(&[("cards", now.to_string())])?;
             }
         }
-        "verify" | "change" => {
+        "verify" | "change" | "set" | "unlock" => {
             ensure(state.tries_left >= 2, || format!("{} tries left", state.tries_left))?;
             if finished {
                 ensure(state.tries_left == 3, || "a success that was reported is lost".into())?;

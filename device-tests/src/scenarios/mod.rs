@@ -5,6 +5,7 @@ pub mod binding;
 mod card;
 mod pad;
 mod payments;
+pub mod pin;
 mod route;
 mod token;
 
@@ -36,6 +37,11 @@ use payments::{
     a_request_is_held_against_the_tokens_domain, a_signed_request_is_paid_once,
     an_altered_request_is_refused_and_changes_nothing, an_approval_is_of_one_request_to_the_last_byte,
     the_log_names_the_way,
+};
+use pin::{
+    a_bank_pin_is_for_the_card_that_was_prepared, a_bank_pin_leaves_as_a_block_that_its_bank_checks_once,
+    a_banks_pin_key_comes_sealed_once, a_simple_pin_is_refused, a_spent_try_makes_the_next_one_wait,
+    only_the_banks_command_unlocks,
 };
 use route::{
     a_card_in_the_element_pays_by_leave_of_the_tee, a_relay_to_the_element_gains_nothing,
@@ -133,6 +139,12 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         the_element_authenticates_offline_too,
         the_element_gets_limited_use_keys_one_by_one,
         the_holder_chooses_the_first_card,
+        a_simple_pin_is_refused,
+        a_spent_try_makes_the_next_one_wait,
+        only_the_banks_command_unlocks,
+        a_bank_pin_leaves_as_a_block_that_its_bank_checks_once,
+        a_bank_pin_is_for_the_card_that_was_prepared,
+        a_banks_pin_key_comes_sealed_once,
     ]
 }
 
@@ -264,6 +276,7 @@ fn a_wrong_pin_costs_a_try_and_a_right_one_returns_it<T: Transport>(
     // Beginning and not submitting costs a try, too.
     let verify = verify_one(&lab, card);
     begin(wallet, &verify).map_err(say)?;
+    lab::wait_for_try(wallet, lab.provider_id()).map_err(say)?;
     begin(wallet, &verify).map_err(say)?;
     ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "an entry left open costs a try".into())
 }
@@ -292,6 +305,7 @@ fn a_pin_is_changed<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> Outcome<()>
     let provider = lab.provider_id();
     let wrong = wallet.change_pin(provider, &mut Digits::of(&["9999", "8642"]));
     ensure(matches!(wrong, Err(ClientError::WrongPin { tries_left: 2 })), || format!("{wrong:?}"))?;
+    lab::wait_for_try(wallet, provider).map_err(say)?;
     wallet.change_pin(provider, &mut Digits::of(&[PIN, "8642"])).map_err(say)?;
     ensure(tries(wallet, &lab)? == (PinState::Set, 3), || "a change returns the tries".into())?;
     let old = lab.verify(wallet, card, PIN);
@@ -303,7 +317,7 @@ fn a_first_pin_needs_a_ticket<T: Transport>(wallet: &dyn Fn() -> Wallet<T>) -> O
     let wallet = &mut wallet();
     let (lab, _) = prepared(wallet)?;
     let reset = |challenge| lab.provider.ticket(TicketPurpose::Reset, challenge);
-    let set = |wallet: &mut Wallet<T>, ticket| wallet.set_pin(ticket, &mut Digits::of(&["4444"]));
+    let set = |wallet: &mut Wallet<T>, ticket| wallet.set_pin(ticket, &mut Digits::of(&["4826"]));
 
     let challenge = wallet.pin_challenge().map_err(say)?;
     let mut forged = reset(challenge);

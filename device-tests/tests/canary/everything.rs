@@ -2,8 +2,8 @@
 
 use crate::{
     secrets::{
-        CARD_ID, KINDS, RANDOM, RANDOM_OUTWARD, RANDOM_PAD, made, plant_outward, plant_pad_keys,
-        plant_pad_session, plant_seal, trustlet_key,
+        BLOCKS, CARD_ID, KINDS, RANDOM, RANDOM_OUTWARD, RANDOM_PAD, made, pin_key, plant_outward,
+        plant_pad_keys, plant_pad_session, plant_seal, trustlet_key,
     },
     watch::{Recorded, Watched, plant},
 };
@@ -30,6 +30,7 @@ use tapvault_network::{
 };
 use tapvault_proto::{
     PROTOCOL_VERSION,
+    bank_pin::PinBlockFormat,
     card::{METHODS as CARD, RemoveRequest},
     device::{ChallengeReply, Sealing},
     document::SealedPackage,
@@ -204,6 +205,18 @@ pub fn use_everything(watched: &Watched) {
     let trustlet = Address { provider, name };
     wallet.confirm_transfer(&trustlet, transfer, &mut Digits::of(&[CANARY_PIN])).unwrap();
     wallet.pin_state(provider).unwrap();
+    wallet.pin_delay(provider).unwrap();
+    let challenge = wallet.pin_challenge().unwrap();
+    wallet.unlock_pin(&lab.provider.unlock(challenge, 1)).unwrap();
+    // The bank PIN, in every format; the keys of its blocks come from canaries.
+    for (format, identifier) in PinBlockFormat::ALL.into_iter().zip(0..) {
+        let challenge = wallet.pin_key_challenge().unwrap();
+        let key = pin_key(format, identifier);
+        wallet.install_pin_key(&lab.provider.seal_pin_key(&challenge, &key).unwrap()).unwrap();
+        for _ in 0..BLOCKS {
+            wallet.bank_pin(provider, CARD_ID, &mut Digits::of(&[CANARY_PIN])).unwrap();
+        }
+    }
     // A card in the secure element, and what the holder chooses.
     watched.phone.device.borrow_mut().random = RANDOM;
     let ChallengeReply { challenge, recipient, .. } = wallet.card_challenge().unwrap();

@@ -22,12 +22,14 @@ use tapvault_network::{
     contact::ContactRules, element::ElementKeys, keyblock::Version, kind::CardKind, oda::OdaKind,
 };
 use tapvault_pad_link::schedule::Ephemeral;
+use tapvault_pinblock::dukpt::{Dukpt, STATE_LEN};
 use tapvault_proto::{
+    bank_pin::{PinBlockFormat, PinKey},
     device::Sealing,
     document::KEY_BLOCK_B,
     id::{CardId, ProviderId},
     pad::{PadAnswer, PadOffer, Pairing, transcript},
-    profile::Suite,
+    profile::{Key128, Suite},
     service::Service,
     trustlet::{Owner, keys::KeyAlgorithm},
 };
@@ -35,6 +37,9 @@ use tapvault_tee::{
     Tee,
     host::{Device, HostTee},
 };
+
+/// Blocks under each of a bank's keys for PIN blocks.
+pub const BLOCKS: u32 = 3;
 
 pub const CARD_ID: CardId = CardId([0xCA; 16]);
 
@@ -103,9 +108,33 @@ pub fn plant_everything() {
         let challenge = lab::challenge(&mut wallet).unwrap();
         canaries.add_profile(&canary::package(&mut lab, CARD_ID, &challenge).unwrap().1);
     }
+    add_pin_keys(&mut canaries);
     // The kind that every use ends with. Its card PIN is one that everybody knows.
     canaries.add_profile(&contact::test_card(&lab, ContactRules::default()).profile().unwrap());
     plant(|planted| *planted = canaries);
+}
+
+/// A bank's key for PIN blocks.
+pub fn pin_key(format: PinBlockFormat, identifier: u8) -> PinKey {
+    let initial = canary::bytes(&format!("PIN key {identifier}"));
+    PinKey { format, identifier: [identifier; 8], initial: Key128::new(initial[..16].try_into().unwrap()) }
+}
+
+/// The initial keys, those that it becomes in storage, and those of the blocks.
+fn add_pin_keys(canaries: &mut Canaries) {
+    for (format, identifier) in PinBlockFormat::ALL.into_iter().zip(0..) {
+        let PinKey { identifier, initial, .. } = pin_key(format, identifier);
+        canaries.add("initial key for PIN blocks", initial.expose());
+        let mut dukpt = Dukpt::load(identifier, initial.expose());
+        for _ in 0..BLOCKS {
+            let mut state = [0; STATE_LEN];
+            dukpt.write(&mut state);
+            for kept in state[12..].chunks(16).filter(|kept| **kept != [0; 16]) {
+                canaries.add("derivation key for PIN blocks", kept);
+            }
+            canaries.add("key of a PIN block", dukpt.take(format).unwrap().1.expose());
+        }
+    }
 }
 
 /// What belongs to one seal that is opened with the key of a challenge at [`RANDOM`].

@@ -7,7 +7,10 @@ pub mod contact_model;
 
 use std::rc::Rc;
 use tapvault::{Transport, Wallet, sim::Sim, transport::call};
-use tapvault_device_tests::trustlets::{anything, bank::Bank};
+use tapvault_device_tests::{
+    lab,
+    trustlets::{anything, bank::Bank},
+};
 use tapvault_proto::{
     document::unhex,
     id::{Caller, Uuid, login},
@@ -54,7 +57,15 @@ impl Phone {
             let bank = Bank::lab(letter);
             boot.add_tvm(bank.tvm(), bank.signer());
         }
-        Self { device, sim: boot.as_caller(WALLET) }
+        let phone = Self { device, sim: boot.as_caller(WALLET) };
+        phone.keeps_time();
+        phone
+    }
+
+    /// Where the tests of this thread wait, this phone's time passes.
+    fn keeps_time(&self) {
+        let device = self.device.clone();
+        lab::pass_time_with(move |ms| device.borrow_mut().now += ms);
     }
 
     /// A device that says of its storage that hardware protects it from a rollback. **Nothing does.**
@@ -70,6 +81,7 @@ impl Phone {
     }
 
     pub fn wallet(&self) -> Wallet<Sim> {
+        self.keeps_time();
         Wallet::new(self.sim.clone())
     }
 

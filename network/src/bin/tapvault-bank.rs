@@ -124,6 +124,18 @@ The state is stored before the package is printed: from then on the card's earli
         #[arg(long, value_enum)]
         purpose: Purpose,
     },
+    /// Commands a phone to give all tries of the wallet PIN back and prints the command (JSON).
+    Unlock {
+        /// What `tapvault pin challenge --json` printed; - is standard input.
+        #[arg(long, value_name = "FILE")]
+        challenge: PathBuf,
+        /// Which lab bank: A to E.
+        #[arg(long, default_value = "A", value_parser = bank)]
+        provider: LabBank,
+        /// The command's number, above that of the last one.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+        number: u32,
+    },
     /// Commands a card's token and prints the command (JSON). Commands are numbered; the phone obeys them in order.
     #[command(name = "command")]
     Token {
@@ -368,6 +380,11 @@ fn run(command: Command) -> Result<String, String> {
                 Purpose::Reset => TicketPurpose::Reset,
             };
             message("ticket", &Provider::new(provider).map_err(text)?.ticket(purpose, nonce))
+        }
+        Command::Unlock { challenge, provider, number } => {
+            let document: Nonce = parse(&challenge, "tapvault pin challenge --json")?;
+            let nonce = unhex::<32>(&document.challenge, "challenge")?;
+            message("unlock", &Provider::new(provider).map_err(text)?.unlock(nonce, number))
         }
         Command::Token { state, card, action } => {
             let action = match action {

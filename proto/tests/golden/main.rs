@@ -13,7 +13,7 @@ use std::fmt::Write;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::{Approval, BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
-    binding,
+    bank_pin, binding,
     card::{self, ATC_RANGE, CardEntry, CardState},
     contact::{ArpcMethod, CardPin, Contact},
     device::{self, Sealing},
@@ -42,6 +42,7 @@ use tapvault_proto::{
     service::{Rights, Service},
     supervisor::{self, SessionCount},
     token::{Channel, ChannelKey, Domain, TimeStatement, Token, TokenAction, TokenCommand},
+    tries,
     trustlet::{Forwarded, Owner, clock, element, keys, log, network, random, store},
     tvm::{self, TrustletState},
     wire::{Bytes, Reader, Wire, decode_exact, encode_into},
@@ -123,6 +124,7 @@ fn no_byte_on_the_wire_changes() {
     pins::pin_samples(&mut lines);
     pins::binding_samples(&mut lines);
     pins::pad_samples(&mut lines);
+    pins::bank_pin_samples(&mut lines);
     cards::card_samples(&mut lines);
     cards::payment_samples(&mut lines);
     cards::route_samples(&mut lines);

@@ -122,3 +122,61 @@ pub fn pad_samples(lines: &mut String) {
         sample(lines, name, &message);
     }
 }
+
+pub fn bank_pin_samples(lines: &mut String) {
+    let command = tries::UnlockPinRequest {
+        certificate: certificate(),
+        challenge: [0x33; 32],
+        sequence: 7,
+        signature: [0x53; 64],
+    };
+    sample(lines, "pin.unlock.request", &command);
+    sample(lines, "pin.unlock.reply", &tries::UnlockPinReply { tries_left: 3 });
+    sample(lines, "pin.delay.request", &tries::PinDelayRequest { provider: PROVIDER });
+    sample(lines, "pin.delay.reply", &tries::PinDelayReply { wait_ms: 5000 });
+    let delivery = bank_pin::InstallPinKeyRequest {
+        certificate: certificate(),
+        challenge: [0x33; 32],
+        encapsulated: [0x04; 65],
+        sealed: [0x5E; bank_pin::PinKey::SEALED],
+        signature: [0x53; 64],
+    };
+    sample(lines, "pin.install_pin_key.request", &delivery);
+    sample(lines, "pin.install_pin_key.reply", &bank_pin::InstallPinKeyReply {});
+    let key = bank_pin::PinKey {
+        format: bank_pin::PinBlockFormat::Iso4,
+        identifier: [0x12; 8],
+        initial: Key128::new([0x49; 16]),
+    };
+    sample(lines, "bank PIN key", &key);
+    let begin = bank_pin::BeginBankPinRequest { provider: PROVIDER, card: CARD };
+    sample(lines, "pin.begin_bank_pin.request", &begin);
+    sample(lines, "pin.begin_bank_pin.reply", &bank_pin::BankPinEntryReply { entry: 7, show: pad_show() });
+    sample(lines, "pin.finish_bank_pin.request", &bank_pin::FinishBankPinRequest { entry: 7 });
+    let block = bank_pin::BankPinBlock {
+        format: bank_pin::PinBlockFormat::Iso0,
+        identifier: [0x12; 8],
+        counter: 9,
+        block: bytes(&[0xB1; 8]),
+    };
+    sample(lines, "pin.finish_bank_pin.reply", &block);
+    let token = bytes(b"6292603512345678");
+    let offer = bank_pin::OfferTokenRequest { provider: PROVIDER, card: CARD, app: CALLER, token };
+    sample(lines, "pin.offer_token.request", &offer);
+    sample(lines, "pin.offer_token.reply", &bank_pin::OfferTokenReply {});
+    sample(lines, "pin.draw_pin_key.request", &bank_pin::DrawPinKeyRequest {});
+    let drawn = bank_pin::DrawPinKeyReply { challenge: [0x33; 32], recipient: [0x04; 65] };
+    sample(lines, "pin.draw_pin_key.reply", &drawn);
+    sample(lines, "card.pin_key_challenge.request", &bank_pin::PinKeyChallengeRequest {});
+    let certificate =
+        device::DeviceCertificate { key: [0x04; 65], sm2_key: [0x04; 65], signature: [0x52; 64] };
+    let challenge = bank_pin::PinKeyChallenge {
+        challenge: [0x33; 32],
+        recipient: [0x04; 65],
+        certificate,
+        signature: [0x53; 64],
+    };
+    sample(lines, "card.pin_key_challenge.reply", &challenge);
+    sample(lines, "card.bank_pin_prepare.request", &bank_pin::BankPinPrepareRequest { card: CARD });
+    sample(lines, "card.bank_pin_prepare.reply", &bank_pin::BankPinPrepareReply {});
+}

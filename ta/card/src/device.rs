@@ -9,6 +9,7 @@ use crate::keys::sm2_key;
 use p256::{ecdsa::signature::Signer, elliptic_curve::sec1::ToSec1Point};
 use tapvault_proto::{
     Error,
+    bank_pin::{DrawPinKeyReply, PinKeyChallenge},
     device::{ChallengeReply, DeviceCertificate, DeviceKeyReply, Sealing},
     wire::{Wire, decode_exact, encode_into},
 };
@@ -161,16 +162,29 @@ impl Device {
         let mut reply = ChallengeReply { sealing, challenge, recipient, certificate, signature: [0; 64] };
         let message = reply.signed_bytes();
         reply.signature = match sealing {
-            Sealing::Hpke => {
-                let signature: p256::ecdsa::Signature = p256_key(&self.stored)?.sign(&message);
-                signature.to_bytes().into()
-            }
+            Sealing::Hpke => self.sign_p256(&message)?,
             Sealing::Sm2 => {
                 let signature: sm2::dsa::Signature = sm2_key(&self.stored.sm2_secret)?.sign(&message);
                 signature.to_bytes().into()
             }
         };
         Ok(reply)
+    }
+
+    /// Signs a challenge that the PIN trusted app drew, and the key that was made for it.
+    ///
+    /// # Errors
+    /// [`Error::DeviceNotCertified`].
+    pub fn vouch(&self, drawn: DrawPinKeyReply) -> Result<PinKeyChallenge, Error> {
+        let certificate = self.certificate()?;
+        let DrawPinKeyReply { challenge, recipient } = drawn;
+        let signature = self.sign_p256(&PinKeyChallenge::signed_bytes(&challenge, &recipient))?;
+        Ok(PinKeyChallenge { challenge, recipient, certificate, signature })
+    }
+
+    fn sign_p256(&self, message: &[u8]) -> Result<[u8; 64], Error> {
+        let signature: p256::ecdsa::Signature = p256_key(&self.stored)?.sign(message);
+        Ok(signature.to_bytes().into())
     }
 }
 

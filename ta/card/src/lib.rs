@@ -12,6 +12,7 @@ extern crate std;
 
 mod answers;
 pub mod applet;
+mod bank_pin;
 mod call;
 mod clock;
 mod contact;
@@ -55,6 +56,7 @@ use store::{Life, Place, Store};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::Approval,
+    bank_pin::{BankPinPrepareReply, BankPinPrepareRequest, PinKeyChallenge, PinKeyChallengeRequest},
     card::{
         CardEntry, CardService, CardState, ContactCommandReply, ContactCommandRequest, ContactResetReply,
         ContactResetRequest, InstallReply, InstallRequest, ListReply, ListRequest, LogReply, LogRequest,
@@ -187,6 +189,14 @@ impl<T: Tee> CardService for Call<'_, T> {
         self.app.challenge = None;
         self.disarm(card);
         Ok(InstallReply { card })
+    }
+
+    fn pin_key_challenge(&mut self, _: PinKeyChallengeRequest) -> Result<PinKeyChallenge, Error> {
+        self.pin_key()
+    }
+
+    fn bank_pin_prepare(&mut self, request: BankPinPrepareRequest) -> Result<BankPinPrepareReply, Error> {
+        self.offer(request.card).map(|()| BankPinPrepareReply {})
     }
 
     fn list(&mut self, _: ListRequest) -> Result<ListReply, Error> {

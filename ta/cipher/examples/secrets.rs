@@ -1,53 +1,12 @@
 //! Ciphers under valgrind, key and text marked as undefined: memcheck then reports every branch and every address
 //! that depends on them (`tools/constant-time`). `table` runs the crates `des` and `sm4`, which look tables up.
 
-#![allow(unsafe_code, reason = "valgrind's client requests are instructions that do nothing elsewhere")]
+mod memcheck;
 
 use des::cipher::{BlockCipherEncrypt, KeyInit};
+use memcheck::{is_watched, published, secret};
 use std::process::ExitCode;
 use tapvault_cipher::{Des, Sm4, Tdes, retail_mac, sm4_mac};
-
-/// `VALGRIND_MAKE_MEM_UNDEFINED` of `memcheck.h`.
-const UNDEFINED: u64 = 0x4D43_0001;
-/// `VALGRIND_MAKE_MEM_DEFINED`.
-const DEFINED: u64 = 0x4D43_0002;
-/// `RUNNING_ON_VALGRIND` of `valgrind.h`.
-const RUNNING: u64 = 0x1001;
-
-#[cfg(target_arch = "x86_64")]
-fn request(number: u64, at: u64, len: u64) -> u64 {
-    let arguments = [number, at, len, 0, 0, 0];
-    let mut result = 0_u64;
-    // SAFETY: the rotations come back to where they were and the exchange is with itself; under valgrind the request
-    // is answered in rdx, and it only marks memory.
-    unsafe {
-        std::arch::asm!(
-            "rol rdi, 3", "rol rdi, 13", "rol rdi, 61", "rol rdi, 51", "xchg rbx, rbx",
-            in("rax") arguments.as_ptr(),
-            inout("rdx") result,
-            options(nostack),
-        );
-    }
-    result
-}
-
-fn mark(number: u64, bytes: &[u8]) {
-    request(number, bytes.as_ptr() as u64, bytes.len() as u64);
-}
-
-/// Bytes that nobody may know.
-fn secret<const N: usize>(from: u8) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.iter_mut().zip(from..).for_each(|(byte, value)| *byte = std::hint::black_box(value));
-    mark(UNDEFINED, &bytes);
-    bytes
-}
-
-/// From here on everybody may know it: what a cipher gives.
-fn published(bytes: &[u8]) {
-    mark(DEFINED, bytes);
-    std::hint::black_box(bytes);
-}
 
 fn ours() {
     for backwards in [false, true] {
@@ -81,7 +40,7 @@ fn table(name: &str) {
 }
 
 fn main() -> ExitCode {
-    if request(RUNNING, 0, 0) == 0 {
+    if !is_watched() {
         eprintln!("error: run this with tools/constant-time");
         return ExitCode::FAILURE;
     }

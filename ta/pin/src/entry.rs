@@ -1,17 +1,19 @@
 //! One PIN entry at a time: begin → submit → finish, and what a client that vanishes leaves behind.
 
-use crate::{
-    card_data::Awaited,
-    record::{Comparison, NewSecret},
+use crate::{bank_pin::Enciphering, card_data::Awaited, record::NewSecret, verifier::Comparison};
+use subtle::Choice;
+use tapvault_pad_link::{
+    rules::{is_same, is_simple},
+    tee::Awaiting,
 };
-use tapvault_pad_link::tee::Awaiting;
 use tapvault_proto::{
     Error,
     approval::Approval,
+    bank_pin::BankPinBlock,
     binding::{MAX_BANK, SealedCardData},
     id::{Caller, CardId, ProviderId, TrustletName},
     pad::{Entered, Frame},
-    pin::{TRY_LIMIT, Transfer, Verdict},
+    pin::{Pin, TRY_LIMIT, Transfer, Verdict},
     wire::Bytes,
 };
 use tapvault_tee::{Millis, Tee, Wiped};
@@ -51,6 +53,8 @@ pub enum Purpose {
         /// The bank's certified name.
         bank: Bytes<MAX_BANK>,
     },
+    /// Encipher the bank PIN for the bank; nothing is compared.
+    BankPin,
 }
 
 /// What the pad's frame is to hold, and what takes it.
@@ -64,6 +68,8 @@ pub enum Wanted {
     Change(Comparison),
     /// Card data; everything is ready to seal them.
     CardData(Awaited),
+    /// The bank PIN; its key is spent in storage.
+    Bank(Enciphering),
 }
 
 /// What opens the pad's one frame, and takes what is in it.
@@ -86,6 +92,8 @@ pub enum Stage {
     Nothing,
     /// Card data are sealed; `finish_card_data` hands them out.
     Sealed(SealedCardData),
+    /// The bank PIN is enciphered; `finish_bank_pin` hands the block out.
+    Enciphered(BankPinBlock),
 }
 
 /// The one entry there can be.
@@ -129,7 +137,7 @@ impl Entry {
         match self.stage {
             Stage::Accepted { .. } => self.tries.map(|_| TRY_LIMIT),
             Stage::Nothing => self.tries,
-            Stage::Open(_) | Stage::Sealed(_) => None,
+            Stage::Open(_) | Stage::Sealed(_) | Stage::Enciphered(_) => None,
         }
     }
 
@@ -145,8 +153,9 @@ impl Entry {
     /// Takes the pad's frame. No storage is touched: when the verdict leaves is no hint to what it is.
     ///
     /// # Errors
-    /// [`Error::NoEntry`] when no frame is awaited; [`Error::FrameInvalid`] and [`Error::PadContent`]. The entry is over
-    /// then, as it is without one that is returned.
+    /// [`Error::NoEntry`] when no frame is awaited; [`Error::FrameInvalid`] and [`Error::PadContent`];
+    /// [`Error::PinTooSimple`] for a new PIN, before anything is compared: a pad asks its holder for another instead. The
+    /// entry is over then, as it is without one that is returned.
     pub fn submit<T: Tee>(self, tee: &mut T, frame: &Frame) -> Result<(Option<Self>, Verdict), Error> {
         let Self { stage, provider, .. } = self;
         let Stage::Open(mut open) = stage else { return Err(Error::NoEntry) };
@@ -155,7 +164,10 @@ impl Entry {
         // Wiped at the end of the match.
         let stage = match (wanted, &session.open(frame)?) {
             (_, Entered::Nothing) => Some(Stage::Nothing),
-            (Wanted::New, Entered::Pin(new)) => accepted(Some(NewSecret::new(tee, provider, new)?)),
+            (Wanted::New, Entered::Pin(new)) => {
+                check_new(None, new)?;
+                accepted(Some(NewSecret::new(tee, provider, new)?))
+            }
             (Wanted::Present(comparison), Entered::Pin(pin)) => {
                 if comparison.fits(pin) {
                     accepted(None)
@@ -164,6 +176,7 @@ impl Entry {
                 }
             }
             (Wanted::Change(comparison), Entered::Change(present, new)) => {
+                check_new(Some(present), new)?;
                 if comparison.fits(present) {
                     accepted(Some(NewSecret::new(tee, provider, new)?))
                 } else {
@@ -172,6 +185,9 @@ impl Entry {
             }
             (Wanted::CardData(mut awaited), Entered::CardData(data)) => {
                 Some(Stage::Sealed(awaited.seal(provider, data)?))
+            }
+            (Wanted::Bank(enciphering), Entered::Pin(pin)) => {
+                Some(Stage::Enciphered(enciphering.encipher(tee, pin)))
             }
             _ => return Err(Error::PadContent),
         };
@@ -182,6 +198,11 @@ impl Entry {
         };
         Ok((stage.map(|stage| Self { stage, ..self }), verdict))
     }
+}
+
+fn check_new(present: Option<&Pin>, new: &Pin) -> Result<(), Error> {
+    let same = present.map_or(Choice::from(0), |present| is_same(present, new));
+    if bool::from(is_simple(new) | same) { Err(Error::PinTooSimple) } else { Ok(()) }
 }
 
 /// A confirmed transfer: one use by one trustlet, for a limited time.

@@ -7,17 +7,27 @@
 //! nothing was submitted; storage is not touched between the pad's frame and the answer. Missing and damaged records
 //! count as locked, and a record comes into being only with its provider's ticket.
 //!
-//! Card data take the same way and leave sealed for their bank; nothing of them is stored.
+//! Card data take the same way and leave sealed for their bank; nothing of them is stored. So does the *bank PIN*, which
+//! leaves as a PIN block.
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
+mod bank_pin;
 mod card_data;
+mod delay;
 mod entry;
 mod pad;
 mod record;
 mod showing;
+mod unlock;
+pub mod verifier;
 
+use bank_pin::Offered;
 use card_data::Awaited;
+use delay::Delays;
 use entry::{Approved, Confirmed, Entry, Fact, Purpose, Stage, Wanted};
 use pad::Pad;
 use record::Record;
@@ -25,6 +35,10 @@ use subtle::ConstantTimeEq;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     approval::{BeginApprovalRequest, TakeApprovalReply, TakeApprovalRequest},
+    bank_pin::{
+        BankPinBlock, BankPinEntryReply, BeginBankPinRequest, DrawPinKeyReply, DrawPinKeyRequest,
+        FinishBankPinRequest, InstallPinKeyReply, InstallPinKeyRequest, OfferTokenReply, OfferTokenRequest,
+    },
     binding::{BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData},
     id::{Caller, ProviderId},
     pad::{
@@ -36,11 +50,13 @@ use tapvault_proto::{
         ChallengeRequest, EnrolmentTicket, EntryReply, FinishReply, FinishRequest, METHODS, PinService,
         PinState, PinStateReply, PinStateRequest, StatusReply, StatusRequest, SubmitReply, SubmitRequest,
         TRY_LIMIT, TakeConfirmation, TakeConfirmationReply, TakeVerificationReply, TakeVerificationRequest,
-        TicketPurpose, VERIFICATION_LIFE_MS, VerificationMethod,
+        TicketPurpose, VERIFICATION_LIFE_MS, Verdict, VerificationMethod,
     },
     service::{Request, Service},
+    tries::{PinDelayReply, PinDelayRequest, UnlockPinReply, UnlockPinRequest},
     trustlet::Forwarded,
 };
+use tapvault_seal::Challenge;
 use tapvault_tee::{Millis, PeerSupervisor, Tee, TrustedApp, drop_if, stack};
 use tapvault_trust::{IS_LAB, certified};
 use teei_hypervisor::gate::Gate;
@@ -56,6 +72,10 @@ pub struct Pin<T: Tee> {
     fact: Option<Fact>,
     confirmed: Option<Confirmed>,
     approved: Option<Approved>,
+    delays: Delays,
+    offered: Option<Offered>,
+    /// For a provider's key for PIN blocks.
+    pin_key: Option<Challenge>,
 }
 
 impl<T: Tee> Default for Pin<T> {
@@ -70,6 +90,9 @@ impl<T: Tee> Default for Pin<T> {
             fact: None,
             confirmed: None,
             approved: None,
+            delays: Delays::default(),
+            offered: None,
+            pin_key: None,
         }
     }
 }
@@ -78,6 +101,7 @@ impl<T: Tee> TrustedApp<T> for Pin<T> {
     const SERVICE: Service = Service::Pin;
 
     fn open(&mut self, tee: &mut T, session: u32, caller: Caller) -> Result<(), Error> {
+        self.delays.start(tee.now());
         self.gate.open(&mut PeerSupervisor(tee), session, caller)
     }
 
@@ -207,6 +231,10 @@ impl<T: Tee> Pin<T> {
         let tries = record.tries_left();
         let left = tries.checked_sub(1).ok_or(Error::PinLocked)?;
         let comparison = record.comparison(tee)?;
+        if self.delays.left(provider, tries, tee.now()) > 0 {
+            return Err(Error::PinDelayed);
+        }
+        self.delays.spend(provider, tee.now());
         let tries_left = self.update(tee, |record, tee| record.set_tries(tee, left))?;
         let wanted = match purpose {
             Purpose::Change => Wanted::Change(comparison),
@@ -230,13 +258,22 @@ impl<T: Tee> Pin<T> {
         self.entry.take().ok_or(Error::NoEntry)
     }
 
+    /// The challenge that is out for a ticket or a command.
+    fn drawn(&self) -> Result<&[u8; 32], Error> {
+        self.challenge.as_ref().ok_or(Error::NoChallenge)
+    }
+
+    fn check_drawn(&self, challenge: &[u8; 32]) -> Result<(), Error> {
+        if bool::from(self.drawn()?.ct_eq(challenge)) { Ok(()) } else { Err(Error::WrongChallenge) }
+    }
+
     fn check_ticket(&self, ticket: &EnrolmentTicket) -> Result<(), Error> {
-        let challenge = self.challenge.as_ref().ok_or(Error::NoChallenge)?;
+        self.drawn()?;
         let certificate = &ticket.certificate;
         if !certified(certificate)?.verifies(&ticket.signed_bytes(), &ticket.signature) {
             return Err(Error::TicketInvalid);
         }
-        if bool::from(challenge.ct_eq(&ticket.challenge)) { Ok(()) } else { Err(Error::WrongChallenge) }
+        self.check_drawn(&ticket.challenge)
     }
 }
 
@@ -329,8 +366,12 @@ impl<T: Tee> PinService for Call<'_, T> {
         let this = (*session, request.entry, tee.now());
         // Out of its place: whatever goes wrong now, it is over.
         let entry = app.take_entry(this, |stage| matches!(stage, Stage::Open(_)))?;
+        let provider = entry.provider;
         let spent = entry.tries.map_or(0, |tries| tries.saturating_sub(1));
         let (entry, verdict) = entry.submit(*tee, &request.frame)?;
+        if verdict == Verdict::Wrong {
+            app.delays.spend(provider, tee.now());
+        }
         app.entry = entry;
         let tries_left = app.entry.as_ref().map_or(spent, Entry::tries_once_finished);
         Ok(SubmitReply { verdict, tries_left })
@@ -353,9 +394,10 @@ impl<T: Tee> PinService for Call<'_, T> {
         };
         match (purpose, secret) {
             (Purpose::Set, Some(secret)) => {
+                let unlocks = app.record(*tee, provider)?.map_or(0, |record| record.unlocks());
                 // The object cannot be replaced while it is open.
                 app.record = None;
-                app.record = Some(Record::create(*tee, provider, secret)?);
+                app.record = Some(Record::create(*tee, provider, secret, unlocks)?);
             }
             (Purpose::Change, Some(secret)) => {
                 app.record(*tee, provider)?;
@@ -406,6 +448,37 @@ impl<T: Tee> PinService for Call<'_, T> {
 
     fn pad_accept(&mut self, answer: PadAnswer) -> Result<PadAcceptReply, Error> {
         self.app.pad.accept(self.tee, self.session, &answer).map(|()| PadAcceptReply {})
+    }
+
+    fn unlock(&mut self, command: UnlockPinRequest) -> Result<UnlockPinReply, Error> {
+        self.app.unlocked(self.tee, self.session, &command)
+    }
+
+    fn delay(&mut self, request: PinDelayRequest) -> Result<PinDelayReply, Error> {
+        let PinDelayRequest { provider } = request;
+        self.app.settle(self.tee, self.session)?;
+        let tries = self.app.record(self.tee, provider)?.map_or(0, |record| record.tries_left());
+        Ok(PinDelayReply { wait_ms: self.app.delays.left(provider, tries, self.tee.now()) })
+    }
+
+    fn install_pin_key(&mut self, request: InstallPinKeyRequest) -> Result<InstallPinKeyReply, Error> {
+        self.app.pin_key_installed(self.tee, request).map(|()| InstallPinKeyReply {})
+    }
+
+    fn begin_bank_pin(&mut self, request: BeginBankPinRequest) -> Result<BankPinEntryReply, Error> {
+        self.app.bank_pin_begun(self.tee, self.session, &request)
+    }
+
+    fn finish_bank_pin(&mut self, request: FinishBankPinRequest) -> Result<BankPinBlock, Error> {
+        self.app.bank_pin_finished(self.tee, self.session, &request)
+    }
+
+    fn offer_token(&mut self, request: OfferTokenRequest) -> Result<OfferTokenReply, Error> {
+        self.app.token_offered(self.tee, &request).map(|()| OfferTokenReply {})
+    }
+
+    fn draw_pin_key(&mut self, _: DrawPinKeyRequest) -> Result<DrawPinKeyReply, Error> {
+        self.app.pin_key_drawn(self.tee)
     }
 
     fn take_verification(

@@ -39,6 +39,7 @@ impl Purpose {
                 digest: approval.digest,
                 ..of(PadPurpose::ApprovePayment)
             },
+            Self::BankPin => of(PadPurpose::BankPin),
             Self::CardData { bank } => Showing { payee: bank.clone(), ..of(PadPurpose::CardData) },
         }
     }

@@ -10,6 +10,7 @@ use tapvault::{Transport, Wallet, wallet::Purpose};
 use tapvault_proto::{
     id::{CardId, ProviderId},
     pin::{EnrolmentTicket, PinState},
+    tries::UnlockPinRequest,
 };
 
 /// Wallet PIN. It is typed on the PIN pad, and on nothing else.
@@ -47,6 +48,11 @@ pub enum Command {
         #[command(flatten)]
         pad: Pad,
     },
+    /// Gives all tries back with the bank's command for the last challenge.
+    Unlock {
+        /// The command, JSON; - is standard input.
+        unlock: String,
+    },
     /// Changes the PIN: the present PIN, then the new one.
     Change {
         /// The provider's id.
@@ -75,10 +81,11 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
                 PinState::Locked => "locked",
                 PinState::Missing => "missing",
             };
-            let tries = reply.tries_left;
+            let (tries, wait) = (reply.tries_left, wallet.pin_delay(ProviderId(provider))?);
+            let then = if wait > 0 { format!(", wait {} s", wait.div_ceil(1000)) } else { String::new() };
             output.show(
-                &json!({ "state": state, "tries_left": tries }),
-                &format!("PIN: {state}, {tries} tries left"),
+                &json!({ "state": state, "tries_left": tries, "wait_ms": wait }),
+                &format!("PIN: {state}, {tries} tries left{then}"),
             );
         }
         Command::Set { ticket, pad } => {
@@ -89,10 +96,7 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
         }
         Command::Verify { card, ceiling, exactly, currency, pad } => {
             let card = CardId(card);
-            let provider =
-                wallet.cards()?.into_iter().find(|entry| entry.card == card).map(|entry| entry.provider);
-            let unknown = || tapvault::ClientError::refused(tapvault_proto::Error::UnknownCard);
-            let provider = provider.ok_or_else(unknown)?;
+            let provider = provider_of(wallet, card)?;
             let mut pad = pad.open(wallet)?;
             match exactly {
                 Some(ceiling) => {
@@ -102,6 +106,10 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
             }
             done("verified");
         }
+        Command::Unlock { unlock } => {
+            let tries = wallet.unlock_pin(&message::<UnlockPinRequest>(&unlock, "unlock")?)?;
+            output.show(&json!({ "tries_left": tries }), &format!("PIN: {tries} tries left"));
+        }
         Command::Change { provider, pad } => {
             let mut pad = pad.open(wallet)?;
             wallet.change_pin(ProviderId(provider), &mut pad)?;
@@ -109,6 +117,12 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
         }
     }
     Ok(())
+}
+
+fn provider_of<T: Transport>(wallet: &mut Wallet<T>, card: CardId) -> Result<ProviderId, Failure> {
+    let held = wallet.cards()?.into_iter().find(|entry| entry.card == card);
+    let unknown = || tapvault::ClientError::refused(tapvault_proto::Error::UnknownCard);
+    Ok(held.ok_or_else(unknown)?.provider)
 }
 
 fn amount(text: &str) -> Result<u64, String> {
