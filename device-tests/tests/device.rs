@@ -4,7 +4,10 @@ mod common;
 
 use common::Phone;
 use tapvault::ClientError;
-use tapvault_device_tests::lab::{self, Lab};
+use tapvault_device_tests::{
+    lab::{self, Lab},
+    pad,
+};
 use tapvault_network::{bank::BankError, device::Factory, lab as keys};
 use tapvault_proto::{Error, device::Sealing, id::CardId, service::Service};
 
@@ -113,6 +116,7 @@ fn making_and_certifying_are_all_or_nothing() {
         let phone = Phone::new();
         let mut wallet = phone.wallet();
         wallet.status().unwrap();
+        pad::pair(&mut wallet).unwrap();
         phone.device.borrow_mut().changes_left = Some(point);
         let shown = wallet.device_key().ok();
         let done = lab::certify(&mut wallet);

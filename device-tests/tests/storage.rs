@@ -7,6 +7,7 @@ use common::{BOOT, MALLORY, POLICY, Phone, WALLET};
 use tapvault::{ClientError, Transport, Wallet, sim::Sim, transport::call};
 use tapvault_device_tests::{
     lab::{self, Digits, Lab, PIN},
+    pad,
     scenarios::pin,
     walk,
 };
@@ -432,7 +433,8 @@ fn a_client_that_dies_between_two_calls_leaves_nothing_half_done() {
 fn a_damaged_or_missing_pin_is_locked() {
     for damage in [true, false] {
         let (phone, lab, card) = prepared();
-        let name = phone.objects(Service::Pin)[0].clone();
+        let is_pin = |name: &Vec<u8>| name.starts_with(b"pin.");
+        let name = phone.objects(Service::Pin).into_iter().find(is_pin).unwrap();
         if damage {
             phone.device.borrow_mut().corrupt(Service::Pin.uuid(), &name);
         } else {
@@ -467,6 +469,9 @@ fn a_recorded_ticket_does_not_work_on_a_wiped_store() {
     phone.restart();
     let mut wallet = phone.wallet();
     let set = |wallet: &mut Wallet<Sim>| refusal(wallet.set_pin(ticket.clone(), &mut Digits::of(&["2468"])));
+    // Nor has it a pad then, until the factory pairs it anew.
+    assert_eq!(set(&mut wallet), Some(Error::PadNotPaired));
+    pad::pair(&mut wallet).unwrap();
     assert_eq!(set(&mut wallet), Some(Error::NoChallenge));
     wallet.pin_challenge().unwrap();
     assert_eq!(set(&mut wallet), Some(Error::WrongChallenge));

@@ -2,7 +2,7 @@
 
 use crate::{
     secrets::{
-        BLOCKS, CARD_ID, KINDS, RANDOM, RANDOM_OUTWARD, RANDOM_PAD, made, pin_key, plant_outward,
+        BLOCKS, CARD_ID, KINDS, RANDOM, RANDOM_OUTWARD, RANDOM_PAD, RANDOM_SESSION, made, pin_key, plant_outward,
         plant_pad_keys, plant_pad_session, plant_seal, trustlet_key,
     },
     watch::{Recorded, Watched, plant},
@@ -268,7 +268,7 @@ pub fn use_everything(watched: &Watched) {
 /// An entry whose session has keys that are looked for.
 fn pad_session(watched: &Watched, wallet: &mut Wallet<Recorded>, provider: ProviderId, suite: PadSuite) {
     let mut link = LabPad::default();
-    watched.phone.device.borrow_mut().random = RANDOM_PAD;
+    watched.phone.device.borrow_mut().random = RANDOM_SESSION;
     let offer = wallet.call(&PadOfferRequest { suite }).unwrap();
     let Ok(PadMessage::Answer(answer)) = link.answer(&PadMessage::Offer(offer)) else { panic!("no answer") };
     plant_pad_session(&wallet.pad_state().unwrap().pairing.unwrap(), &offer, &answer);

@@ -64,6 +64,9 @@ pub const RANDOM_OUTWARD: u64 = 0x0BAD_CAFE;
 /// And when keys for the pad are drawn.
 pub const RANDOM_PAD: u64 = 0x0C0F_FEE1_0000;
 
+/// And when a session with the pad is offered.
+pub const RANDOM_SESSION: u64 = 0x0C0F_FEE2_0000;
+
 /// The numbers that the TEE draws at a place, by 32 bytes.
 fn drawn<const N: usize>(random: u64) -> [[u8; 32]; N] {
     let device = Device::default();
@@ -161,9 +164,9 @@ pub fn plant_pad_keys(watched: &Watched) {
     }
 }
 
-/// The secrets of a session with the pad that was offered at [`RANDOM_PAD`].
+/// The secrets of a session with the pad that was offered at [`RANDOM_SESSION`].
 pub fn plant_pad_session(pairing: &Pairing, offer: &PadOffer, answer: &PadAnswer) {
-    let [scalar] = drawn(RANDOM_PAD);
+    let [scalar] = drawn(RANDOM_SESSION);
     let (ephemeral, public) = Ephemeral::draw(offer.suite, &mut |out| out.copy_from_slice(&scalar)).unwrap();
     assert_eq!(public, offer.ephemeral, "that this is the key of the session");
     let keys =
