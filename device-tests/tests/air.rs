@@ -3,45 +3,24 @@
 
 mod common;
 
-use common::Phone;
-use std::io;
+use common::{
+    Phone,
+    middle::{Change, Middle, change, nothing, options},
+};
 use tapvault_device_tests::lab::{Field, Lab, PIN, payment, prepare};
 use tapvault_network::{
-    frame::CardLink,
     issuer::{Decision, Reason},
     request::AuthorisationRequest,
     terminal::{Refusal, TerminalError, pay},
 };
 use tapvault_proto::{id::CardId, profile::Cvn};
 
-/// A link that changes one exchange.
-struct Middle<'a, L> {
-    link: &'a mut L,
-    /// Changes commands on their way to the card.
-    command: fn(&mut Vec<u8>),
-    /// Changes answers on their way to the terminal.
-    answer: fn(&mut Vec<u8>),
-}
-
-impl<L: CardLink> CardLink for Middle<'_, L> {
-    fn power_on(&mut self) -> io::Result<Vec<u8>> {
-        self.link.power_on()
-    }
-    fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
-        let mut command = command.to_vec();
-        (self.command)(&mut command);
-        let mut answer = self.link.transmit(&command)?;
-        (self.answer)(&mut answer);
-        Ok(answer)
-    }
-}
-
 /// A payment of a new card of this version, with somebody in between, verified on the phone or not.
 fn paid(
     cvn: Cvn,
     verified: bool,
-    command: fn(&mut Vec<u8>),
-    answer: fn(&mut Vec<u8>),
+    command: Change,
+    answer: Change,
 ) -> (Lab, Result<AuthorisationRequest, Refusal>) {
     let (phone, mut lab) = (Phone::new(), Lab::new().unwrap());
     let mut wallet = phone.wallet();
@@ -52,28 +31,11 @@ fn paid(
         lab.verify(&mut wallet, card, PIN).unwrap();
     }
     let mut tap = prepare(&mut wallet, card, verified).unwrap();
-    let mut field = Field(&mut tap);
-    let taken = pay(&mut Middle { link: &mut field, command, answer }, &payment(12_300, verified));
+    let field = Field(&mut tap);
+    let taken = pay(&mut Middle { link: field, command, answer }, &payment(12_300, verified));
     drop(tap);
     let taken = taken.map(|taken| taken.request).map_err(|TerminalError { refusal, .. }| refusal);
     (lab, taken)
-}
-
-fn nothing(_: &mut Vec<u8>) {}
-
-/// Changes the value of a data object in an answer, where it is.
-fn change(answer: &mut [u8], tag: &[u8], by: impl Fn(&mut [u8])) {
-    if let Some(at) = answer.windows(tag.len()).position(|window| window == tag) {
-        let len = usize::from(answer[at + tag.len()]);
-        by(&mut answer[at + tag.len() + 1..][..len]);
-    }
-}
-
-/// Qualifiers in GET PROCESSING OPTIONS.
-fn ttq(command: &mut [u8], by: impl Fn(&mut [u8])) {
-    if command.starts_with(&[0x80, 0xA8]) {
-        by(&mut command[7..11]);
-    }
 }
 
 fn decided(lab: &mut Lab, request: &AuthorisationRequest) -> Result<(), Reason> {
@@ -87,14 +49,13 @@ fn decided(lab: &mut Lab, request: &AuthorisationRequest) -> Result<(), Reason> 
 fn a_demand_that_is_taken_out_on_the_way_is_missed_by_the_terminal() {
     for cvn in [Cvn::V01, Cvn::V17] {
         // Nobody verified: the card would refuse, and is not asked.
-        let strip = |command: &mut Vec<u8>| ttq(command, |ttq| ttq[1] &= !0x40);
+        let strip = |command: &mut Vec<u8>| options(command, |ttq| ttq[1] &= !0x40);
         let (phone, mut lab) = (Phone::new(), Lab::new().unwrap());
         let mut wallet = phone.wallet();
         lab.kind.cvn = cvn;
         let card = lab.provision(&mut wallet).unwrap();
         let mut tap = prepare(&mut wallet, card, false).unwrap();
-        let mut field = Field(&mut tap);
-        let mut middle = Middle { link: &mut field, command: strip, answer: nothing };
+        let mut middle = Middle { link: Field(&mut tap), command: strip, answer: nothing };
         let refusal = pay(&mut middle, &payment(12_300, true)).unwrap_err().refusal;
         assert!(matches!(refusal, Refusal::NotVerified), "{refusal:?}");
     }

@@ -2,16 +2,17 @@
 
 mod common;
 
-use common::Phone;
+use common::{
+    Phone,
+    middle::{Change, Middle, change, nothing, options},
+};
 use emv::core::oda::{CaPublicKey, recover_icc_public_key, recover_issuer_public_key, verify_dda};
-use std::io;
 use tapvault::{ClientError, Wallet, sim::Sim};
 use tapvault_device_tests::{
     lab::{self, Field, Lab, PIN, payment, prepare},
     oda::{Read, packed_token},
 };
 use tapvault_network::{
-    frame::CardLink,
     issuer::{Decision, Reason},
     oda::{OdaKind, rsa},
     request::{AuthorisationRequest, IssuerData},
@@ -68,48 +69,10 @@ impl Bench {
     }
 }
 
-type Change = fn(&mut Vec<u8>);
-
-/// A link that changes what passes.
-struct Middle<L> {
-    link: L,
-    command: Change,
-    answer: Change,
-}
-
-impl<L: CardLink> CardLink for Middle<L> {
-    fn power_on(&mut self) -> io::Result<Vec<u8>> {
-        self.link.power_on()
-    }
-    fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
-        let mut command = command.to_vec();
-        (self.command)(&mut command);
-        let mut answer = self.link.transmit(&command)?;
-        (self.answer)(&mut answer);
-        Ok(answer)
-    }
-}
-
-fn nothing(_: &mut Vec<u8>) {}
-
-fn change(answer: &mut [u8], tag: &[u8], by: impl Fn(&mut [u8])) {
-    if let Some(at) = answer.windows(tag.len()).position(|window| window == tag) {
-        let len = usize::from(answer[at + tag.len()]);
-        by(&mut answer[at + tag.len() + 1..][..len]);
-    }
-}
-
 /// Changes the end of track 2, 14 bytes.
 fn discretionary(answer: &mut [u8]) {
     if let Some(at) = answer.windows(2).position(|window| window == [0x57, 14]) {
         answer[at + 15] ^= 1;
-    }
-}
-
-/// The terminal's data in GET PROCESSING OPTIONS, qualifiers first.
-fn options(command: &mut [u8], by: impl Fn(&mut [u8])) {
-    if command.starts_with(&[0x80, 0xA8]) {
-        by(&mut command[7..]);
     }
 }
 

@@ -2,23 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it did not expect")]
 
+mod sample;
+
+use sample::bytes;
 use tapvault_proto::{
     Error,
     contact::{ArpcMethod, CardPin, Contact},
     emv::application::Record,
     limited::LimitedUse,
     offline::{MAX_AMOUNT, Offline},
-    profile::{
-        CardKeys, CardProfile, Cvn, Key128, Oda, OdaKey, Product, RsaKey, SecretBytes, Suite,
-        VerificationStatus,
-    },
-    token::{Channel, ChannelKey, Domain, Token},
-    wire::Bytes,
+    profile::{CardKeys, CardProfile, Cvn, Key128, Oda, OdaKey, Product, RsaKey, SecretBytes, Suite},
+    token::{Channel, ChannelKey},
 };
-
-fn bytes<const N: usize>(bytes: &[u8]) -> Bytes<N> {
-    Bytes::from_slice(bytes).unwrap()
-}
 
 fn record(sfi: u8, number: u8) -> Record {
     Record { sfi, number, data: bytes(&[0x70, 0x00]) }
@@ -42,39 +37,8 @@ const AFL: [u8; 12] = [0x08, 1, 1, 1, 0x10, 1, 1, 0, 0x18, 1, 1, 0];
 const RECORDS: [(u8, u8); 2] = [(1, 1), (2, 1)];
 
 fn profile(oda: Option<Oda>) -> CardProfile {
-    CardProfile {
-        format: CardProfile::FORMAT,
-        key_version: 1,
-        suite: Suite::PbocSm4,
-        cvn: Cvn::V17,
-        product: Product::Credit,
-        priority: 1,
-        label: bytes(b"UnionPay Credit"),
-        track2: bytes(&[0x62, 0x99, 0x99, 0x12, 0x34, 0x56, 0x78, 0x90, 0xD3, 0x01, 0x22, 0x20, 0x00, 0x0F]),
-        psn: 1,
-        aip: [0x7C, 0x00],
-        currency: 0x0156,
-        online_pin_allowed: true,
-        signature_allowed: false,
-        verification_from: CardProfile::NEVER,
-        verification_status: VerificationStatus::NotAllowed,
-        keys: CardKeys::Udk(heapless::Vec::from_iter([ChannelKey {
-            channel: Channel::Nfc,
-            udk: Key128::new([0x44; 16]),
-        }])),
-        token: Token {
-            par: bytes(b"TV0A0123456789ABCDEFGHIJKLMNO"),
-            requestor: *b"62999900001",
-            active: true,
-            domain: Domain::unlimited(),
-        },
-        oda,
-        offline: None,
-        contact: None,
-        last_four: *b"4321",
-        art: bytes(b"lab-blue"),
-        issuer: bytes(b"Lab Bank A"),
-    }
+    let (suite, cvn, product, label) = (Suite::PbocSm4, Cvn::V17, Product::Credit, bytes(b"UnionPay Credit"));
+    CardProfile { suite, cvn, product, label, oda, ..sample::profile() }
 }
 
 #[test]

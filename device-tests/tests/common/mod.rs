@@ -4,6 +4,7 @@
 
 pub mod contact;
 pub mod contact_model;
+pub mod middle;
 
 use std::rc::Rc;
 use tapvault::{Transport, Wallet, sim::Sim, transport::call};

@@ -4,8 +4,11 @@
 
 #[path = "tapvault-bank/bind.rs"]
 mod bind;
+#[path = "tapvault-bank/kind.rs"]
+mod kind;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use kind::Kind;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{
@@ -19,14 +22,10 @@ use tapvault_network::{
     element,
     input::read,
     issuer::Issuer,
-    keyblock::Version,
-    kind::{CardKind, Named},
     lab::{self, LabBank},
     limited::BatchError,
-    oda::OdaKind,
-    registry::{HolderRules, Order, TokenRules, draw_card_id},
+    registry::{HolderRules, Order, draw_card_id},
     state::{CardRecord, CardStatus},
-    suite::Derivation,
 };
 use tapvault_proto::{
     device::{ChallengeReply, DeviceKeyReply},
@@ -34,9 +33,8 @@ use tapvault_proto::{
     id::CardId,
     limited::MAX_BATCH,
     pin::TicketPurpose,
-    profile::{CardProfile, Cvn, Product, Suite},
     supervisor::MAX_POLICY,
-    token::{Channel, Domain, TokenAction},
+    token::TokenAction,
     tvm::ElementKeys,
     wire::{Wire, encode_into},
 };
@@ -212,76 +210,6 @@ The state is stored before the package is printed: from then on the card's earli
         #[arg(long)]
         json: bool,
     },
-}
-
-/// What of a card's kind is chosen; the rest is as at its last issue, or of a 3DES debit card.
-#[derive(clap::Args)]
-struct Kind {
-    /// Cryptographic suite: pboc-3des, emv-3des, emv-aes (international), pboc-sm4 (domestic).
-    #[arg(long, value_name = "NAME", value_parser = Suite::by_name)]
-    suite: Option<Suite>,
-    /// Cryptogram version: 01 covers the whole transaction, 17 amount, number and counter.
-    #[arg(long, value_name = "NUMBER", value_parser = Cvn::by_name)]
-    cvn: Option<Cvn>,
-    /// How a 3DES key is derived: a from the last 16 digits, b from a hash of longer numbers.
-    #[arg(long, value_name = "LETTER", value_parser = Derivation::by_name)]
-    derivation: Option<Derivation>,
-    /// Puts the keys into TR-31 key blocks of this version inside the package: b (3DES keys) or d.
-    #[arg(long, value_name = "VERSION", value_parser = key_block_version)]
-    key_blocks: Option<Version>,
-    /// Puts no key into the phone that others are derived from: keys come in batches (`keys`), and the wallet fetches
-    /// the next one with so many left, 1 to 8.
-    #[arg(long, value_name = "THRESHOLD", conflicts_with = "key_blocks")]
-    limited_use: Option<u8>,
-    /// Product: debit, credit, quasi-credit.
-    #[arg(long, value_name = "NAME", value_parser = Product::by_name)]
-    product: Option<Product>,
-    /// Key for offline data authentication: none, rsa-1024, rsa-1536, sm2.
-    #[arg(long, value_name = "NAME", value_parser = OdaKind::by_name)]
-    oda: Option<OdaKind>,
-    /// From this amount on, in minor units, the card wants the wallet PIN whatever the terminal asks; 0 is always.
-    #[arg(long, value_name = "AMOUNT", default_value_t = CardProfile::NEVER, hide_default_value = true)]
-    pin_from: u64,
-    /// The terminal's online PIN may not stand in for the wallet PIN.
-    #[arg(long)]
-    no_online_pin: bool,
-    /// A signature may stand in for the wallet PIN.
-    #[arg(long)]
-    signature: bool,
-    /// A way to pay: nfc, qr, in-app, wallet. Once for each; all when left out.
-    #[arg(long, value_name = "NAME", value_parser = Channel::by_name)]
-    channel: Vec<Channel>,
-    /// The token is over after this moment, in seconds since 1970 UTC; the phone needs `time` then.
-    #[arg(long, value_name = "SECONDS", default_value_t = Domain::UNLIMITED, hide_default_value = true)]
-    valid_until: u64,
-    /// Most payments with these keys.
-    #[arg(long, value_name = "NUMBER", default_value_t = u16::MAX, hide_default_value = true)]
-    payments: u16,
-    /// Most that a payment may come to, in minor units.
-    #[arg(long, value_name = "AMOUNT", default_value_t = Domain::UNLIMITED, hide_default_value = true)]
-    max_amount: u64,
-    /// The token waits for `command activate`.
-    #[arg(long)]
-    inactive: bool,
-}
-
-impl Kind {
-    fn rules(&self) -> TokenRules {
-        let Self { valid_until, payments, max_amount: amount, .. } = *self;
-        let channels = if self.channel.is_empty() { Channel::ALL.to_vec() } else { self.channel.clone() };
-        let domain = Domain { valid_until, payments, amount, ..Domain::unlimited() };
-        TokenRules { channels, domain, active: !self.inactive, limited_use: self.limited_use, offline: None }
-    }
-
-    fn over(&self, known: CardKind) -> CardKind {
-        CardKind {
-            suite: self.suite.unwrap_or(known.suite),
-            cvn: self.cvn.unwrap_or(known.cvn),
-            derivation: self.derivation.unwrap_or(known.derivation),
-            product: self.product.unwrap_or(known.product),
-            oda: self.oda.unwrap_or(known.oda),
-        }
-    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -516,14 +444,6 @@ fn text(error: impl std::fmt::Display) -> String {
 
 fn bank(name: &str) -> Result<LabBank, String> {
     LabBank::by_name(name).ok_or_else(|| "the lab has the banks A to E".into())
-}
-
-fn key_block_version(letter: &str) -> Result<Version, String> {
-    match letter {
-        "b" => Ok(Version::B),
-        "d" => Ok(Version::D),
-        _ => Err("b or d".into()),
-    }
 }
 
 fn card(digits: &str) -> Result<CardId, String> {

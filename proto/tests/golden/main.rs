@@ -7,8 +7,11 @@
 
 mod cards;
 mod pins;
+#[path = "../sample/mod.rs"]
+mod sample;
 mod services;
 
+use sample::bytes;
 use std::fmt::Write;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
@@ -35,13 +38,11 @@ use tapvault_proto::{
     pin::{
         self, EnrolmentTicket, Pin, PinState, ProviderCertificate, TicketPurpose, Verdict, VerificationMethod,
     },
-    profile::{
-        CardKeys, CardProfile, Cvn, Key128, Oda, OdaKey, Product, SecretBytes, Suite, VerificationStatus,
-    },
+    profile::{CardKeys, Key128, Oda, OdaKey, Product, SecretBytes},
     route,
     service::{Rights, Service},
     supervisor::{self, SessionCount},
-    token::{Channel, ChannelKey, Domain, TimeStatement, Token, TokenAction, TokenCommand},
+    token::{Channel, ChannelKey, TimeStatement, TokenAction, TokenCommand},
     tries,
     trustlet::{Forwarded, Owner, clock, element, keys, log, network, random, store},
     tvm::{self, TrustletState},
@@ -52,10 +53,6 @@ const GOLDEN: &str = include_str!("../golden.txt");
 const CARD: CardId = CardId([0xC1; 16]);
 const PROVIDER: ProviderId = ProviderId([0xB2; 16]);
 const CALLER: Caller = Caller { login: login::USER, uuid: Uuid([0xA3; 16]) };
-
-fn bytes<const N: usize>(text: &[u8]) -> Bytes<N> {
-    Bytes::from_slice(text).unwrap()
-}
 
 /// Encodes a sample, checks everything a decoder owes it, and writes its golden line.
 fn sample<T: Wire>(lines: &mut String, name: &str, value: &T) {

@@ -82,8 +82,8 @@ impl Cryptogram {
     }
 }
 
-/// Makes a cryptogram over `data` that asks the issuer for a payment of `amount` minor units. It uses up a counter, whatever becomes of it;
-/// [`remember`] it when it leaves.
+/// Makes a cryptogram over `data` that asks the issuer for a payment of `amount` minor units. It uses up a counter, whatever
+/// becomes of it; [`remember`] it when it leaves.
 ///
 /// # Errors
 /// [`Error::Busy`] when no counter is reserved, [`Error::AtcExhausted`], [`Error::NoTime`]; no counter is used then.

@@ -151,7 +151,7 @@ impl<T: Tee> TrustedApp<T> for Card {
     }
 
     fn wipe_stack(method: u32) {
-        if !HURRIED.contains(&method) && METHODS.iter().any(|known| known.id == method) {
+        if stack::is_due(method, METHODS, &HURRIED) {
             stack::wipe::<{ stack::depth(option_env!("TAPVAULT_STACK")) }>();
         }
     }

@@ -40,7 +40,8 @@ impl Sealing {
         Ok(Self { encapsulated, context })
     }
 
-    /// Encrypts the one message, `plain`, in place and puts the tag of [`TAG_LEN`] bytes behind it; returns the encapsulated key.
+    /// Encrypts the one message, `plain`, in place and puts the tag of [`TAG_LEN`] bytes behind it; returns the
+    /// encapsulated key.
     ///
     /// # Errors
     /// [`Error::Internal`] when there is no room for the tag; `plain` is then as it was.

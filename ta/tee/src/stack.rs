@@ -2,7 +2,7 @@
 
 use crate::{Tee, TrustedApp};
 use core::hint::black_box;
-use tapvault_proto::Error;
+use tapvault_proto::{Error, service::MethodInfo};
 
 /// Where the frames above a method lie: OP-TEE's entry, and that of [`crate::TrustedApp`].
 const ABOVE: usize = 16 * 1024;
@@ -26,6 +26,12 @@ pub const fn depth(stack: Option<&str>) -> usize {
 #[inline(never)]
 pub fn wipe<const DEPTH: usize>() {
     black_box(&mut [0_u8; DEPTH]);
+}
+
+/// Whether the stack is to be wiped after `method`: one of `methods`, and none of `hurried`, which cannot wait.
+#[must_use]
+pub fn is_due(method: u32, methods: &[MethodInfo], hurried: &[u32]) -> bool {
+    !hurried.contains(&method) && methods.iter().any(|known| known.id == method)
 }
 
 /// Invokes a method, and then has the trusted app wipe the stack that it used.

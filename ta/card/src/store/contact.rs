@@ -6,7 +6,7 @@ use tapvault_proto::{
     contact::{CardPin, Contact},
     emv::application::MAX_RECORD,
     id::CardId,
-    wire::{Bytes, Reader, Wire, Writer},
+    wire::Bytes,
 };
 use tapvault_tee::Tee;
 
@@ -53,37 +53,6 @@ impl ContactState {
             script_failed: false,
             last_online: 0,
         }
-    }
-}
-
-/// The state as stored, always of the same length, so that it can be overwritten in place: a phone's card has zeros.
-pub struct StoredContact(pub Option<ContactState>);
-
-impl Wire for StoredContact {
-    const MAX: usize = 1 + ContactState::MAX;
-    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
-        encode(self.0.as_ref(), out)
-    }
-    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
-        if bool::decode(input)? {
-            return ContactState::decode(input).map(|state| Self(Some(state)));
-        }
-        match input.take(ContactState::MAX)?.iter().all(|byte| *byte == 0) {
-            true => Ok(Self(None)),
-            false => Err(Error::StateCorrupt),
-        }
-    }
-}
-
-/// Writes a state as stored.
-///
-/// # Errors
-/// [`Error::ShortBuffer`].
-pub fn encode(state: Option<&ContactState>, out: &mut Writer<'_>) -> Result<(), Error> {
-    state.is_some().encode(out)?;
-    match state {
-        Some(state) => state.encode(out),
-        None => out.put(&[0; ContactState::MAX]),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The first formats of a stored card, no longer written. Nothing here changes but what it becomes: the next one.
 
 use super::{
-    contact::StoredContact,
+    parts::{Log, Part},
     state::{Life, Stored},
-    v3::{EntryV3, LogV3, ProfileV3, StoredV3},
+    v3::{EntryV3, ProfileV3, StoredV3},
 };
 use heapless::Vec;
 use tapvault_proto::{
@@ -255,7 +255,7 @@ fn next(old: StoredV2) -> Result<Stored, Error> {
         issuer: profile.issuer,
     };
     // Counters begin at 1: a zero is a place that was never used.
-    let log = LogV3(log.0.into_iter().filter(|entry| entry.atc != 0).map(EntryV2::next).collect());
-    let (contact, held) = (StoredContact(None), Vec::new());
+    let log = Log(log.0.into_iter().filter(|entry| entry.atc != 0).map(EntryV2::next).collect());
+    let (contact, held) = (Part(None), Vec::new());
     StoredV3 { format, reserved, life: Life::new(true), contact, log, card, provider, profile, held }.newest()
 }

@@ -5,11 +5,7 @@
 //! booked; a tap spends out of that room and touches no storage. After a restart all that was booked counts as spent,
 //! until the provider settles ([`OfflineCommand`]).
 
-use tapvault_proto::{
-    Error,
-    offline::OfflineCommand,
-    wire::{Reader, Wire, Writer},
-};
+use tapvault_proto::{Error, offline::OfflineCommand};
 
 tapvault_proto::message! {
     /// What storage holds of a purse.
@@ -25,6 +21,13 @@ tapvault_proto::message! {
         closed: u16,
         /// What it said was spent up to there.
         cleared: u64,
+    }
+}
+
+impl Booked {
+    /// Whether the sums can be.
+    pub const fn holds(&self) -> bool {
+        self.booked <= self.loaded && self.cleared <= self.booked
     }
 }
 
@@ -106,39 +109,6 @@ impl Purse {
         }
         let (booked, spent) = if settled { (cleared, cleared) } else { (before.booked, self.spent) };
         Ok(Some(Self { stored: Booked { sequence, loaded, booked, closed, cleared }, spent }))
-    }
-}
-
-/// A purse as stored, always of the same length, so that it can be overwritten in place: a card without has zeros.
-pub struct StoredPurse(pub Option<Booked>);
-
-impl Wire for StoredPurse {
-    const MAX: usize = 1 + Booked::MAX;
-    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
-        encode(self.0.as_ref(), out)
-    }
-    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
-        if bool::decode(input)? {
-            let booked = Booked::decode(input)?;
-            let holds = booked.booked <= booked.loaded && booked.cleared <= booked.booked;
-            return if holds { Ok(Self(Some(booked))) } else { Err(Error::StateCorrupt) };
-        }
-        match input.take(Booked::MAX)?.iter().all(|byte| *byte == 0) {
-            true => Ok(Self(None)),
-            false => Err(Error::StateCorrupt),
-        }
-    }
-}
-
-/// Writes a purse as stored.
-///
-/// # Errors
-/// [`Error::ShortBuffer`].
-pub fn encode(purse: Option<&Booked>, out: &mut Writer<'_>) -> Result<(), Error> {
-    purse.is_some().encode(out)?;
-    match purse {
-        Some(purse) => purse.encode(out),
-        None => out.put(&[0; Booked::MAX]),
     }
 }
 

@@ -2,10 +2,11 @@
 //! upgraded trusted app finds the cards it had (`golden/`).
 
 use super::{
-    contact::{self, ContactState, StoredContact},
+    contact::ContactState,
     limited::Held,
     old,
-    purse::{self, Booked, StoredPurse},
+    parts::{Log, Part, encode_log, encode_part},
+    purse::Booked,
     v3,
 };
 use heapless::Vec;
@@ -16,7 +17,7 @@ use tapvault_proto::{
     limited::{LimitedUseKey, MAX_HELD},
     profile::CardProfile,
     token::{TokenAction, TokenState},
-    wire::{Reader, Wire, Writer, decode_exact},
+    wire::{Wire, Writer, decode_exact},
 };
 use zeroize::Zeroizing;
 
@@ -25,37 +26,16 @@ const FORMAT: u8 = 4;
 /// In place of a format: the card that was here is damaged. OP-TEE deletes an altered object when it is
 /// opened; the mark remembers what was found.
 pub const DAMAGED: u8 = 0xFF;
-/// Where counter, life, purse, contact state and log lie in an object of the newest format, one behind the other: what is overwritten, in
-/// one go.
+/// Where counter, life, purse, contact state and log lie in an object of the newest format, one behind the other: what is
+/// overwritten, in one go.
 pub const USE_AT: u32 = 1;
 
 /// A card's last payments, oldest first.
 pub type Payments = Vec<LogEntry, LOG_LEN>;
 
-/// The log as stored, always of the same length, so that it can be overwritten in place: as many entries as there
-/// are, then zeros.
-pub struct Log(pub Payments);
-
-impl Wire for Log {
-    const MAX: usize = LOG_LEN * LogEntry::MAX;
-    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
-        encode_log(&self.0, out)
-    }
-    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut entries = Vec::new();
-        for _ in 0..LOG_LEN {
-            // Versions and counters begin at 1: zeros are a place that was never used.
-            let place = input.take(LogEntry::MAX)?;
-            if place.iter().any(|byte| *byte != 0) {
-                entries.push(decode_exact(place)?).map_err(|_| Error::StateCorrupt)?;
-            }
-        }
-        Ok(Self(entries))
-    }
-}
-
 /// Their length.
-pub const USE_LEN: usize = <u16 as Wire>::MAX + Life::MAX + StoredPurse::MAX + StoredContact::MAX + Log::MAX;
+pub const USE_LEN: usize =
+    <u16 as Wire>::MAX + Life::MAX + Part::<Booked>::MAX + Part::<ContactState>::MAX + <Log>::MAX;
 
 tapvault_proto::message! {
     /// Where a card's token is in its life.
@@ -99,8 +79,8 @@ impl Use<'_> {
     fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
         self.reserved.encode(out)?;
         self.life.encode(out)?;
-        purse::encode(self.purse, out)?;
-        contact::encode(self.contact, out)?;
+        encode_part(self.purse, out)?;
+        encode_part(self.contact, out)?;
         encode_log(self.log, out)
     }
 
@@ -126,9 +106,9 @@ tapvault_proto::message! {
         /// Where the token is in its life.
         life: Life,
         /// What it may pay offline.
-        purse: StoredPurse,
+        purse: Part<Booked>,
         /// What a test profile remembers.
-        contact: StoredContact,
+        contact: Part<ContactState>,
         /// The last payments.
         log: Log,
         /// The card.
@@ -161,11 +141,6 @@ pub fn encode(
     Ok(out.len())
 }
 
-fn encode_log(log: &Payments, out: &mut Writer<'_>) -> Result<(), Error> {
-    log.iter().try_for_each(|entry| entry.encode(out))?;
-    (log.len()..LOG_LEN).try_for_each(|_| out.put(&[0; LogEntry::MAX]))
-}
-
 impl Stored {
     /// Whether the object it was read from has the newest layout.
     pub const fn is_newest(&self) -> bool {
@@ -186,6 +161,7 @@ impl Stored {
             stored.profile.check().is_ok()
                 && stored.contact.0.is_some() == stored.profile.contact.is_some()
                 && stored.purse.0.is_some() == stored.profile.offline.is_some()
+                && stored.purse.0.is_none_or(|booked| booked.holds())
         })
     }
 }

@@ -1,20 +1,20 @@
 //! Format 3 of a stored card, no longer written: nothing is paid offline. Nothing here changes but what it becomes.
 
 use super::{
-    contact::StoredContact,
-    purse::StoredPurse,
-    state::{Life, Log, Stored},
+    contact::ContactState,
+    parts::{Log, Part},
+    state::{Life, Stored},
 };
 use heapless::Vec;
 use tapvault_proto::{
     Error,
-    card::{LOG_LEN, LogEntry},
+    card::LogEntry,
     contact::Contact,
     id::{CardId, ProviderId},
     limited::{LimitedUseKey, MAX_HELD},
     profile::{CardKeys, CardProfile, Cvn, Oda, Product, Suite, VerificationStatus},
     token::{Channel, Token},
-    wire::{Bytes, Reader, Wire, Writer, decode_exact},
+    wire::{Bytes, decode_exact},
 };
 
 tapvault_proto::message! {
@@ -47,27 +47,6 @@ impl EntryV3 {
     }
 }
 
-/// The log: as many entries as there are, then zeros.
-pub struct LogV3(pub Vec<EntryV3, LOG_LEN>);
-
-impl Wire for LogV3 {
-    const MAX: usize = LOG_LEN * EntryV3::MAX;
-    fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
-        self.0.iter().try_for_each(|entry| entry.encode(out))?;
-        (self.0.len()..LOG_LEN).try_for_each(|_| out.put(&[0; EntryV3::MAX]))
-    }
-    fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut entries = Vec::new();
-        for _ in 0..LOG_LEN {
-            let place = input.take(EntryV3::MAX)?;
-            if place.iter().any(|byte| *byte != 0) {
-                entries.push(decode_exact(place)?).map_err(|_| Error::StateCorrupt)?;
-            }
-        }
-        Ok(Self(entries))
-    }
-}
-
 tapvault_proto::message! {
     /// A card.
     StoredV3 {
@@ -78,9 +57,9 @@ tapvault_proto::message! {
         /// As today.
         life: Life,
         /// As today.
-        contact: StoredContact,
+        contact: Part<ContactState>,
         /// The last payments.
-        log: LogV3,
+        log: Log<EntryV3>,
         /// As today.
         card: CardId,
         /// As today.
@@ -185,7 +164,7 @@ impl StoredV3 {
             issuer: profile.issuer,
         };
         let log = Log(log.0.into_iter().map(EntryV3::newest).collect());
-        let purse = StoredPurse(None);
+        let purse = Part(None);
         Ok(Stored { format, reserved, life, purse, contact, log, card, provider, profile, held })
     }
 }
