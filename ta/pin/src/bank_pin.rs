@@ -21,7 +21,7 @@ use tapvault_proto::{
     wire::{Reader, Wire, decode_exact},
 };
 use tapvault_seal::Challenge;
-use tapvault_tee::{Millis, StorageError, Tee};
+use tapvault_tee::{Millis, StorageError, Tee, Wiped, stack};
 use tapvault_trust::check_signed;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -29,6 +29,8 @@ use zeroize::{Zeroize, Zeroizing};
 const FORMAT: u8 = 1;
 const OBJECT_LEN: usize = 2 + STATE_LEN;
 const NAME_LEN: usize = 4 + 16;
+/// Stack that taking a key, or forming a block, uses at most.
+const HANDLED: usize = 16 * 1024;
 
 /// A card's token, for one entry.
 pub struct Offered {
@@ -48,8 +50,23 @@ pub struct Enciphering {
 }
 
 impl Enciphering {
-    /// The block of what was typed. The key and the token go with it.
-    pub fn encipher<T: Tee>(self, tee: &mut T, pin: &pin::Pin) -> BankPinBlock {
+    /// Takes the next key of a provider, in storage as well.
+    #[inline(never)]
+    fn next<T: Tee>(tee: &mut T, provider: ProviderId, token: Token) -> Result<Wiped<Self>, Error> {
+        let mut keys = Keys::read(tee, provider)?.ok_or(Error::BankPinKeyMissing)?;
+        let (counter, key) = keys.dukpt.take(keys.format).ok_or(Error::BankPinKeyUsedUp)?;
+        keys.write(tee, provider)?;
+        let identifier = keys.dukpt.identifier();
+        Ok(Wiped::new(Self { token, key, identifier, counter }))
+    }
+
+    /// The block of what was typed.
+    pub fn encipher<T: Tee>(&self, tee: &mut T, pin: &pin::Pin) -> BankPinBlock {
+        cleared(|| self.form(tee, pin))
+    }
+
+    #[inline(never)]
+    fn form<T: Tee>(&self, tee: &mut T, pin: &pin::Pin) -> BankPinBlock {
         let Self { token, key, identifier, counter } = self;
         let mut random = [0; RANDOM_LEN];
         tee.random(&mut random);
@@ -96,6 +113,14 @@ impl Keys {
         tee.create(&name(provider), bytes.as_slice())?;
         Ok(())
     }
+}
+
+/// Runs what handles keys in frames of its own, and clears the stack below: the entry that is made next takes along what
+/// lies where it is made.
+fn cleared<R>(act: impl FnOnce() -> R) -> R {
+    let result = act();
+    stack::wipe::<HANDLED>();
+    result
 }
 
 fn name(provider: ProviderId) -> [u8; NAME_LEN] {
@@ -177,11 +202,9 @@ impl<T: Tee> Pin<T> {
             return Err(Error::BankPinNotPrepared);
         }
         self.clear_entry(tee, session)?;
-        let mut keys = Keys::read(tee, request.provider)?.ok_or(Error::BankPinKeyMissing)?;
-        let (counter, key) = keys.dukpt.take(keys.format).ok_or(Error::BankPinKeyUsedUp)?;
-        keys.write(tee, request.provider)?;
-        let Offered { token, .. } = self.offered.take().ok_or(Error::Internal)?;
-        let wanted = Wanted::Bank(Enciphering { token, key, identifier: keys.dukpt.identifier(), counter });
+        let token = self.offered.as_ref().ok_or(Error::Internal)?.token.clone();
+        let wanted = Wanted::Bank(cleared(|| Enciphering::next(tee, request.provider, token))?);
+        self.offered = None;
         let what = (request.provider, Purpose::BankPin);
         let (entry, show) = self.begin(tee, session, what, (None, wanted))?;
         Ok(BankPinEntryReply { entry, show })

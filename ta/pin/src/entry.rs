@@ -69,7 +69,7 @@ pub enum Wanted {
     /// Card data; everything is ready to seal them.
     CardData(Awaited),
     /// The bank PIN; its key is spent in storage.
-    Bank(Enciphering),
+    Bank(Wiped<Enciphering>),
 }
 
 /// What opens the pad's one frame, and takes what is in it.

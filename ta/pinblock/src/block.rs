@@ -21,6 +21,7 @@ pub const RANDOM_LEN: usize = 2 * FIELD_DIGITS;
 const FIELD_DIGITS: usize = 14;
 
 /// The token that a block names: 13 to 19 digits.
+#[derive(Clone)]
 pub struct Token {
     digits: [u8; MAX_TOKEN],
     len: usize,
