@@ -188,7 +188,7 @@ fn noise(session: &mut Session<'_>, service: Service) -> Outcome<u32> {
             // change.
             let question = matches!(
                 (service, method.id),
-                (Service::Pin, 0x0101)
+                (Service::Pin, 0x0101 | 0x0151)
                     | (Service::Card, 0x0101)
                     | (Service::Supervisor, 0x0202 | 0x0204 | 0x0212 | 0x0213)
             );
