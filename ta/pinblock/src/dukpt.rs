@@ -61,7 +61,7 @@ impl WorkingKey {
     }
 }
 
-/// Length of [`Dukpt::as_bytes`].
+/// Length of what [`Dukpt::write`] writes.
 pub const STATE_LEN: usize = IDENTIFIER_LEN + 4 + 16 * BITS;
 
 /// The keys to come of one initial key, wiped when dropped. Place `n` is the key of the next counter whose lowest one is
