@@ -117,7 +117,7 @@ fn lengths(session: &mut Session<'_>, service: Service) -> Outcome<u32> {
                     *first = PROTOCOL_VERSION as u8;
                 }
                 // A version byte and one more are a whole message: go on, with no frame; a challenge for HPKE.
-                if [(Service::Tvm, 0x0205, 2, 0), (Service::Card, 0x0101, 2, 1)]
+                if [(Service::Tvm, 0x0205, 2, 0), (Service::Card, 0x0101, 2, 1), (Service::Pin, 0x0132, 2, 1)]
                     .contains(&(service, *id, len, fill))
                 {
                     continue;
@@ -184,11 +184,11 @@ fn noise(session: &mut Session<'_>, service: Service) -> Outcome<u32> {
             let mut request = vec![PROTOCOL_VERSION as u8];
             request.extend((0..len).map(|_| (next() >> 56) as u8 >> (next() % 8)));
             let answer = session.invoke(method.id, METHOD_SHAPE, &request, method.max_reply);
-            // A question about a random provider, or a random number, is answered, and a challenge drawn; that is no
-            // change.
+            // A question about a random provider, or a random number, is answered, and a challenge or an offer drawn;
+            // that is no change.
             let question = matches!(
                 (service, method.id),
-                (Service::Pin, 0x0101 | 0x0151)
+                (Service::Pin, 0x0101 | 0x0132 | 0x0151)
                     | (Service::Card, 0x0101)
                     | (Service::Supervisor, 0x0202 | 0x0204 | 0x0212 | 0x0213)
             );

@@ -3,7 +3,7 @@
 use crate::{
     Outcome,
     lab::{self, Lab, PIN, say},
-    pad::{LabPad, pin},
+    pad::{self, LabPad, pin},
 };
 use tapvault::{Transport, Wallet};
 use tapvault_network::registry::CNY;
@@ -36,6 +36,8 @@ pub fn go<T: Transport>(lab: &mut Lab, wallet: &mut Wallet<T>, card: CardId, ste
                 wallet.add_card(package.as_bytes()).map(|_| ()).map_err(say)?;
             }
             2 | 7 => {
+                // Each client is a process of its own, and so is its pad.
+                pad::pair(wallet)?;
                 let offer = wallet.call(&PadOfferRequest { suite: PadSuite::P256 }).map_err(say)?;
                 opened = link.answer(&PadMessage::Offer(offer)).ok();
             }

@@ -2,8 +2,8 @@
 
 use crate::{
     secrets::{
-        BLOCKS, CARD_ID, KINDS, RANDOM, RANDOM_OUTWARD, RANDOM_PAD, RANDOM_SESSION, made, pin_key, plant_outward,
-        plant_pad_keys, plant_pad_session, plant_seal, trustlet_key,
+        BLOCKS, CARD_ID, KINDS, RANDOM, RANDOM_OUTWARD, RANDOM_PAD, RANDOM_SESSION, made, pin_key,
+        plant_outward, plant_pad_keys, plant_pad_session, plant_seal, trustlet_key,
     },
     watch::{Recorded, Watched, plant},
 };

@@ -70,8 +70,8 @@ impl Enciphering {
         let Self { token, key, identifier, counter } = self;
         let mut random = [0; RANDOM_LEN];
         tee.random(&mut random);
-        let block = form(pin, &token, &key, &mut random);
-        BankPinBlock { format: key.format(), identifier, counter, block }
+        let block = form(pin, token, key, &mut random);
+        BankPinBlock { format: key.format(), identifier: *identifier, counter: *counter, block }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod host;
 #[cfg(feature = "optee")]
 #[allow(unsafe_code, reason = "the adapter to OP-TEE and the entry points")]
 pub mod optee;
+#[allow(unsafe_code, reason = "writes over memory that no value owns any more")]
 pub mod stack;
 #[allow(unsafe_code, reason = "wipes memory that no value owns any more")]
 mod wiped;
