@@ -146,7 +146,7 @@ mod tests {
             (PadPurpose::ConfirmTap, &["Amount: 12.00 CNY", CNY, UNKNOWN]),
             (PadPurpose::ApprovePayment, &["Amount: 12.00 CNY", CNY, SHOP]),
             (PadPurpose::ConfirmTransfer, &["Amount: 12.00 CNY", CNY, SHOP]),
-            (PadPurpose::BankPin, &["Amount: 12.00 CNY", CNY, SHOP]),
+            (PadPurpose::BankPin, &["For: the bank of your card, enciphered"]),
             (PadPurpose::ShowCode, &["Amount: not known", "Payee: whoever reads the code"]),
             (PadPurpose::CardData, &["For the bank: Bookshop"]),
         ] {

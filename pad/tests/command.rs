@@ -124,8 +124,8 @@ fn a_script_answers_one_entry_after_the_other() {
         &state,
         "script",
         r#"{"pin":"123456"}
-{"pin":"1234"}
-{"pin":"1234","new":"5678"}
+{"pin":"2468"}
+{"pin":"1234","new":"5791"}
 {"number":"6299990000000017","expiry":"1231","cvn2":"123"}
 
 {"keys":"99<4711E"}
@@ -141,8 +141,8 @@ fn a_script_answers_one_entry_after_the_other() {
     let tee = Tee::pair_over(&mut stream, PadSuite::Sm2);
     for (purpose, expected) in [
         (PadPurpose::ConfirmTap, "123456"),
-        (PadPurpose::SetPin, "1234"),
-        (PadPurpose::ChangePin, "1234 to 5678"),
+        (PadPurpose::SetPin, "2468"),
+        (PadPurpose::ChangePin, "1234 to 5791"),
         (PadPurpose::CardData, "6299990000000017"),
         (PadPurpose::ShowCode, "4711"),
         (PadPurpose::ShowCode, "nothing"),
@@ -163,7 +163,7 @@ fn a_script_answers_one_entry_after_the_other() {
     assert!(status.success(), "{told}");
     assert!(!Path::new(&socket).exists());
     assert!(told.contains("timed-out") && told.contains("no line is left"));
-    for secret in ["123456", "5678", "4711", "6299990000000017"] {
+    for secret in ["123456", "5791", "4711", "6299990000000017"] {
         assert!(!told.contains(secret), "{told}");
     }
 }

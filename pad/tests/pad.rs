@@ -138,8 +138,8 @@ fn what_is_entered_reaches_the_trusted_app_in_both_suites() {
         let mut bench = Bench::new(name, suite);
         for (purpose, keys, expected) in [
             (PadPurpose::ArmTap, "12345E", "12345"),
-            (PadPurpose::SetPin, "1234E1234E", "1234"),
-            (PadPurpose::ChangePin, "1234E567890E567890E", "1234 to 567890"),
+            (PadPurpose::SetPin, "2468E2468E", "2468"),
+            (PadPurpose::ChangePin, "1234E579024E579024E", "1234 to 579024"),
             (PadPurpose::CardData, "6299990000000017E1231E123E", "6299990000000017"),
             (PadPurpose::ConfirmTransfer, "99<1234E", "1234"),
         ] {

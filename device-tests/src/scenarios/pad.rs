@@ -4,7 +4,7 @@
 use super::{NEEDS_PIN, prepared, refused, status, tries, verify_one};
 use crate::{
     Outcome, ensure,
-    lab::{self, Digits, PIN, say},
+    lab::{self, Digits, Lab, PIN, say},
     pad::{self, LabPad, Opened, begin, begin_card_data, keys_of, pin},
     scenarios::binding::at_desk,
 };
@@ -20,9 +20,10 @@ use tapvault_proto::{
         PadSuite, Pairing, Showing,
     },
     pin::{
-        BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, FinishRequest,
-        PinState, SubmitRequest, TicketPurpose, Transfer, Verdict,
+        BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, EntryReply,
+        FinishRequest, PinState, SubmitRequest, TicketPurpose, Transfer, Verdict,
     },
+    service::Request,
     token::Channel,
     wire::{Bytes, Wire, decode_exact, encode_into},
 };
@@ -53,6 +54,26 @@ fn altered<W: Wire>(message: &W) -> Outcome<Vec<W>> {
     Ok((0..len).filter_map(other).collect())
 }
 
+/// Begins an entry with no try spent before it, which would make it wait.
+fn begin_at_once<T: Transport, R: Request<Reply = EntryReply>>(
+    lab: &mut Lab,
+    wallet: &mut Wallet<T>,
+    request: &R,
+) -> Outcome<Opened> {
+    lab.set_pin(wallet, PIN)?;
+    begin(wallet, request).map_err(say)
+}
+
+/// Begins an entry as soon as the spent tries allow it.
+fn begin_when_due<T: Transport, R: Request<Reply = EntryReply>>(
+    lab: &Lab,
+    wallet: &mut Wallet<T>,
+    request: &R,
+) -> Outcome<Opened> {
+    lab::wait_for_try(wallet, lab.provider_id()).map_err(say)?;
+    begin(wallet, request).map_err(say)
+}
+
 fn has_shown(opened: &Opened, expected: &Showing) -> Outcome<()> {
     ensure(opened.showing == *expected, || format!("{:?}, not {expected:?}", opened.showing))
 }
@@ -81,12 +102,10 @@ pub fn the_pad_shows_what_an_entry_is_for<T: Transport>(make: &dyn Fn() -> Walle
         let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
         let opened = begin(wallet, &BeginSetRequest { ticket }).map_err(say)?;
         has_shown(&opened, &shown(PadPurpose::SetPin))?;
-        lab.set_pin(wallet, PIN)?;
         for (exact, purpose) in [(false, PadPurpose::ArmTap), (true, PadPurpose::ConfirmTap)] {
             let verify = BeginVerifyRequest { provider, card, ceiling: 12_345, currency: CNY, exact };
-            has_shown(&begin(wallet, &verify).map_err(say)?, &paid(purpose))?;
+            has_shown(&begin_at_once(&mut lab, wallet, &verify)?, &paid(purpose))?;
         }
-        lab.set_pin(wallet, PIN)?;
         let approval = Approval {
             card,
             channel: Channel::InApp,
@@ -95,19 +114,18 @@ pub fn the_pad_shows_what_an_entry_is_for<T: Transport>(make: &dyn Fn() -> Walle
             payee: payee(b"Tea Shop")?,
             digest: [0xD1; 32],
         };
-        let opened = begin(wallet, &BeginApprovalRequest { provider, approval }).map_err(say)?;
+        let opened = begin_at_once(&mut lab, wallet, &BeginApprovalRequest { provider, approval })?;
         let expected =
             Showing { payee: payee(b"Tea Shop")?, digest: [0xD1; 32], ..paid(PadPurpose::ApprovePayment) };
         has_shown(&opened, &expected)?;
         let code = BeginApprovalRequest { provider, approval: Approval::code(card) };
-        has_shown(&begin(wallet, &code).map_err(say)?, &shown(PadPurpose::ShowCode))?;
-        lab.set_pin(wallet, PIN)?;
+        has_shown(&begin_at_once(&mut lab, wallet, &code)?, &shown(PadPurpose::ShowCode))?;
         let transfer = Transfer { amount: 12_345, currency: CNY, payee: payee(b"somebody")? };
         let trustlet = TrustletName::new(b"shield").map_err(say)?;
         let confirm = BeginConfirmRequest { provider, trustlet, transfer };
         let expected = Showing { payee: payee(b"somebody")?, ..paid(PadPurpose::ConfirmTransfer) };
-        has_shown(&begin(wallet, &confirm).map_err(say)?, &expected)?;
-        let opened = begin(wallet, &BeginChangeRequest { provider }).map_err(say)?;
+        has_shown(&begin_at_once(&mut lab, wallet, &confirm)?, &expected)?;
+        let opened = begin_at_once(&mut lab, wallet, &BeginChangeRequest { provider })?;
         has_shown(&opened, &shown(PadPurpose::ChangePin))?;
         let data = at_desk(&mut lab.issuer, |desk| desk.begin(LabBank::A))?.map_err(say)?;
         let expected = Showing { payee: payee(b"Lab Bank A")?, ..shown(PadPurpose::CardData) };
@@ -155,7 +173,7 @@ pub fn nothing_entered_gives_one_try_back<T: Transport>(make: &dyn Fn() -> Walle
     let wrong = lab.verify(wallet, card, "000000");
     ensure(matches!(wrong, Err(ClientError::WrongPin { tries_left: 2 })), || format!("{wrong:?}"))?;
     let verify = verify_one(&lab, card);
-    let mut opened = begin(wallet, &verify).map_err(say)?;
+    let mut opened = begin_when_due(&lab, wallet, &verify)?;
     ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "no try was taken".into())?;
     let outcome = wallet.call(&opened.submit(&Entered::Nothing)?).map_err(say)?;
     ensure((outcome.verdict, outcome.tries_left) == (Verdict::Nothing, 2), || format!("{outcome:?}"))?;
@@ -165,6 +183,7 @@ pub fn nothing_entered_gives_one_try_back<T: Transport>(make: &dyn Fn() -> Walle
     refused(wallet.prepare_tap(card, true).map(|_| ()), Error::NoVerification)?;
     // As a wallet does it; and of all purposes.
     let nobody = &mut Digits::of(&[]);
+    lab::wait_for_try(wallet, lab.provider_id()).map_err(say)?;
     let cancelled = wallet.change_pin(lab.provider_id(), nobody);
     ensure(matches!(cancelled, Err(ClientError::NothingEntered)), || format!("{cancelled:?}"))?;
     let ticket = lab.provider.ticket(TicketPurpose::Reset, wallet.pin_challenge().map_err(say)?);
@@ -303,16 +322,15 @@ pub fn a_frame_of_another_session_costs_the_try<T: Transport>(make: &dyn Fn() ->
         wallet.call(&FinishRequest { entry: opened.entry }).map_err(say)?;
         // Held back until another entry is open.
         let held = begin(wallet, &verify).map_err(say)?.pin(PIN)?;
-        let next = begin(wallet, &verify).map_err(say)?;
+        let next = begin_when_due(&lab, wallet, &verify)?;
         refused(wallet.call(&held), Error::NoEntry)?;
         let crossed = SubmitRequest { entry: next.entry, ..held };
         refused(wallet.call(&crossed), Error::FrameInvalid)?;
         ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "a try came back".into())?;
-        lab.verify(wallet, card, PIN).map_err(say)?;
-        let next = begin(wallet, &verify).map_err(say)?;
+        let next = begin_at_once(&mut lab, wallet, &verify)?;
         let replayed = SubmitRequest { entry: next.entry, ..recorded };
         refused(wallet.call(&replayed), Error::FrameInvalid)?;
-        let next = begin(wallet, &verify).map_err(say)?;
+        let next = begin_when_due(&lab, wallet, &verify)?;
         let reflected = SubmitRequest { entry: next.entry, frame: next.show.frame };
         refused(wallet.call(&reflected), Error::FrameInvalid)?;
         ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "a try came back".into())?;
@@ -331,7 +349,7 @@ pub fn a_frame_holds_what_was_asked_for<T: Transport>(make: &dyn Fn() -> Wallet<
     let change = || -> Outcome<_> { Ok(Entered::Change(pin(PIN)?, pin("864209")?)) };
     let mut opened = begin(wallet, &verify_one(&lab, card)).map_err(say)?;
     refused(wallet.call(&opened.submit(&change()?)?), Error::PadContent)?;
-    let mut opened = begin(wallet, &BeginChangeRequest { provider: lab.provider_id() }).map_err(say)?;
+    let mut opened = begin_when_due(&lab, wallet, &BeginChangeRequest { provider: lab.provider_id() })?;
     refused(wallet.call(&opened.pin(PIN)?), Error::PadContent)?;
     ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "a try came back".into())?;
     let ticket = lab.provider.ticket(TicketPurpose::Reset, wallet.pin_challenge().map_err(say)?);

@@ -16,8 +16,8 @@ use tapvault_proto::{
     id::CardId,
     pad::{Entered, Frame, PadAnswer, PadMessage, PadOffer, PadOfferRequest, PadPurpose, PadShow, PadSuite},
     pin::{
-        BeginChangeRequest, BeginVerifyRequest, EntryReply, FinishRequest, SubmitRequest, TRY_LIMIT,
-        VERIFICATION_LIFE_MS, Verdict,
+        BeginChangeRequest, BeginVerifyRequest, EntryReply, FinishRequest, RETRY_DELAYS_MS, SubmitRequest,
+        TRY_LIMIT, VERIFICATION_LIFE_MS, Verdict,
     },
     service::Service,
     wire::{Wire, decode_exact, encode_into},
@@ -25,7 +25,7 @@ use tapvault_proto::{
 
 const STEPS: usize = 10_000;
 /// Long enough that it stands nowhere by chance.
-const PIN: &str = "482915730664";
+const PINS: [&str; 2] = ["482915730664", "731664825091"];
 const WRONG: &str = "517306642948";
 
 /// What the holder did.
@@ -60,6 +60,9 @@ struct World {
     // What is true: whatever the pad sealed, and for which purpose.
     sealed: HashMap<Vec<u8>, (Did, PadPurpose)>,
     verifies: Vec<u32>,
+    // Which of `PINS` is set, and the entry that changes it once it is finished.
+    pin: usize,
+    changing: Option<u32>,
     before: u8,
     bound: u8,
     owed: Option<Owed>,
@@ -81,7 +84,7 @@ fn bytes<W: Wire>(message: &W) -> Vec<u8> {
 impl World {
     fn new() -> Self {
         let (phone, mut lab, card) = prepared();
-        lab.set_pin(&mut phone.wallet(), PIN).unwrap();
+        lab.set_pin(&mut phone.wallet(), PINS[0]).unwrap();
         let clients = [phone.wallet(), phone.wallet()];
         Self {
             random: Random::of_environment(),
@@ -98,6 +101,8 @@ impl World {
             frames: Vec::new(),
             sealed: HashMap::new(),
             verifies: Vec::new(),
+            pin: 0,
+            changing: None,
             before: TRY_LIMIT,
             bound: TRY_LIMIT,
             owed: None,
@@ -139,8 +144,19 @@ impl World {
     }
 
     fn begun(&mut self, reply: Result<EntryReply, ClientError>) {
-        let Ok(reply) = reply else { return };
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                // Time is the adversary's own: it waits as long as it takes.
+                if error.refusal() == Some(Error::PinDelayed) {
+                    self.count("delayed");
+                    self.phone.advance(RETRY_DELAYS_MS[2]);
+                }
+                return;
+            }
+        };
         self.count("begun");
+        self.changing = None;
         self.saw(&reply);
         self.shows.push(reply.show);
         self.entries.push(reply.entry);
@@ -187,11 +203,12 @@ impl World {
             1 => Did::Nothing,
             _ => Did::Right,
         };
-        let digits = if did == Did::Wrong { WRONG } else { PIN };
+        let digits = if did == Did::Wrong { WRONG } else { PINS[self.pin] };
         let entered = match (did, showing.purpose) {
             (Did::Nothing, _) => Entered::Nothing,
-            // The same PIN again: the world goes on as it is.
-            (_, PadPurpose::ChangePin) => Entered::Change(pin(digits).unwrap(), pin(PIN).unwrap()),
+            (_, PadPurpose::ChangePin) => {
+                Entered::Change(pin(digits).unwrap(), pin(PINS[1 - self.pin]).unwrap())
+            }
             _ => Entered::Pin(pin(digits).unwrap()),
         };
         let PadMessage::Entered(frame) = self.pad.enter(&entered) else { panic!("no frame") };
@@ -211,7 +228,11 @@ impl World {
             Ok(reply) => {
                 self.saw(&reply);
                 // Authentic, fresh, and of what was done.
-                let (did, _) = self.sealed.remove(&bytes(&frame)).expect("a frame that the pad did not seal");
+                let (did, purpose) =
+                    self.sealed.remove(&bytes(&frame)).expect("a frame that the pad did not seal");
+                if (did, purpose) == (Did::Right, PadPurpose::ChangePin) {
+                    self.changing = Some(entry);
+                }
                 let (verdict, owed) = match did {
                     Did::Right => (Verdict::Accepted, Some(Owed::All)),
                     Did::Wrong => (Verdict::Wrong, None),
@@ -241,6 +262,10 @@ impl World {
         self.saw(&reply);
         if self.owed == Some(Owed::All) && self.verifies.contains(&entry) {
             self.facts += 1;
+        }
+        if self.changing.take_if(|changing| *changing == entry).is_some() {
+            self.pin = 1 - self.pin;
+            self.count("changed");
         }
         self.count("finished");
     }
@@ -334,19 +359,22 @@ fn ten_thousand_steps_of_a_hostile_normal_world_gain_nothing() {
             // The bank helps.
             world.phone.advance(VERIFICATION_LIFE_MS);
             let mut wallet = world.phone.wallet();
-            world.lab.set_pin(&mut wallet, PIN).unwrap();
+            world.lab.set_pin(&mut wallet, PINS[world.pin]).unwrap();
             (world.bound, world.owed) = (TRY_LIMIT, None);
             world.count("reset");
         }
     }
-    for secret in [PIN, WRONG] {
+    for secret in PINS.into_iter().chain([WRONG]) {
         for form in [secret.as_bytes().to_vec(), hex::decode(secret).unwrap()] {
             let found = world.seen.windows(form.len()).any(|window| window == form);
             assert!(!found, "the adversary saw digits");
         }
     }
     println!("{:?}", world.counts);
-    for what in ["up", "begun", "shown", "right", "wrong", "nothing", "forged", "finished", "paid", "reset"] {
+    for what in [
+        "up", "begun", "shown", "right", "wrong", "nothing", "forged", "finished", "changed", "paid",
+        "delayed", "reset",
+    ] {
         let count = world.counts.get(what).copied().unwrap_or(0);
         assert!(count > 5, "too few of {what}: {count}");
     }

@@ -7,7 +7,7 @@ mod common;
 use common::Phone;
 use tapvault::{ClientError, Wallet, sim::Sim};
 use tapvault_device_tests::{
-    lab::{Digits, Lab, PIN},
+    lab::{self, Digits, Lab, PIN},
     pad::{self, LabPad},
 };
 use tapvault_network::{lab::LabBank, registry::CNY};
@@ -83,12 +83,14 @@ fn nothing_outlives_its_client_or_a_restart() {
     drop(wallet);
     let mut wallet = phone.wallet();
     assert_eq!(refusal(wallet.call(&frame)), Some(Error::NoEntry));
+    lab::wait_for_try(&mut wallet, LabBank::A.id()).unwrap();
     let frame = pad::begin(&mut wallet, &verify(card)).unwrap().pin(PIN).unwrap();
     phone.restart();
     let mut wallet = phone.wallet();
     assert_eq!(refusal(wallet.call(&frame)), Some(Error::NoEntry));
     assert_eq!(tries(&mut wallet), 1, "begun twice, answered never");
     // Keys and pairing do.
+    lab::wait_for_try(&mut wallet, LabBank::A.id()).unwrap();
     wallet.change_pin(LabBank::A.id(), &mut Digits::of(&[PIN, "2468"])).unwrap();
 }
 
@@ -103,6 +105,7 @@ fn an_answered_entry_that_nobody_finishes_brings_its_try_back_and_no_more() {
     assert_eq!(tries(&mut wallet), 3);
     assert_eq!(refusal(wallet.prepare_tap(card, true)), Some(Error::NoVerification));
     assert!(lab.verify(&mut wallet, card, "000000").is_err());
+    lab::wait_for_try(&mut wallet, LabBank::A.id()).unwrap();
     let mut opened = pad::begin(&mut wallet, &verify(card)).unwrap();
     wallet.call(&opened.submit(&tapvault_proto::pad::Entered::Nothing).unwrap()).unwrap();
     drop(wallet);

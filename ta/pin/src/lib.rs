@@ -191,14 +191,23 @@ impl<T: Tee> Pin<T> {
         if self.entry.as_ref().is_some_and(others) { Err(Error::Busy) } else { Ok(()) }
     }
 
+    /// Ends the entry that `session` may have left open.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while another session has one; storage's.
+    fn end_entry(&mut self, tee: &mut T, session: u32) -> Result<(), Error> {
+        self.check_free(session, tee.now())?;
+        self.settle(tee, session)?;
+        self.entry = None;
+        Ok(())
+    }
+
     /// Makes room for a new entry of `session`, for which a session of the pad has to be up.
     fn clear_entry(&mut self, tee: &mut T, session: u32) -> Result<(), Error> {
         let now = tee.now();
         self.check_free(session, now)?;
         self.pad.check(session, now)?;
-        self.settle(tee, session)?;
-        self.entry = None;
-        Ok(())
+        self.end_entry(tee, session)
     }
 
     /// Opens the entry, which takes the pad's session.

@@ -27,7 +27,7 @@ impl<T: Tee> Pin<T> {
         check_signed(certificate, &command.signed_bytes(), signature)?;
         self.check_drawn(challenge)?;
         // An entry that has spent a try must not go on with more tries than it found.
-        self.clear_entry(tee, session)?;
+        self.end_entry(tee, session)?;
         let record = self.record(tee, certificate.provider)?.ok_or(Error::PinLocked)?;
         let last = record.unlocks();
         if *sequence == 0 || *sequence < last {

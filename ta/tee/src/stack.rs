@@ -25,8 +25,9 @@ pub const fn depth(stack: Option<&str>) -> usize {
 /// What is written at a time.
 type Chunk = [u64; 8];
 
+/// The bytes, aligned for chunks.
 #[repr(align(16))]
-struct Below<const DEPTH: usize>(MaybeUninit<[u8; DEPTH]>);
+struct Below<const DEPTH: usize>(#[allow(dead_code, reason = "written, never read")] [u8; DEPTH]);
 
 /// Overwrites `DEPTH` bytes of the stack below the caller, a multiple of 64.
 ///
@@ -35,8 +36,8 @@ struct Below<const DEPTH: usize>(MaybeUninit<[u8; DEPTH]>);
 #[inline(never)]
 pub fn wipe<const DEPTH: usize>() {
     const { assert!(DEPTH.is_multiple_of(size_of::<Chunk>())) };
-    let mut below = Below::<DEPTH>(MaybeUninit::uninit());
-    let start = below.0.as_mut_ptr().cast::<Chunk>();
+    let mut below = MaybeUninit::<Below<DEPTH>>::uninit();
+    let start = below.as_mut_ptr().cast::<Chunk>();
     for at in 0..DEPTH / size_of::<Chunk>() {
         // SAFETY: `DEPTH` bytes belong to `below`, which is aligned for words; nobody reads them as anything else.
         unsafe { start.add(at).write_volatile([0; 8]) };
