@@ -9,9 +9,9 @@ use tapvault_proto::{
     emv::{apdu::Command, application, qr::Code},
     id, limited, offline,
     online::{self, PaymentRequest},
-    pad, pin, profile, route, service, supervisor, token,
+    pad, pin, profile, route, service, supervisor, token, tries,
     trustlet::{self, Forwarded, clock, element, keys, log, network, random, store},
-    tries, tvm,
+    tvm,
     wire::{Wire, decode_exact, encode_into},
 };
 
