@@ -50,6 +50,8 @@ pub enum ClientError {
     Pad(io::Error),
     /// The PIN pad did not take part: it keeps another pairing, or did not believe what it was shown.
     PadRefused,
+    /// The service platform gave no statement; nothing was spent.
+    Platform(io::Error),
     /// The holder entered nothing, by the PIN pad's word; no try is lost.
     NothingEntered,
     /// The secure element could not be reached.
@@ -110,6 +112,7 @@ impl fmt::Display for ClientError {
             ),
             Self::Element(error) => write!(f, "the secure element cannot be reached: {error}"),
             Self::Pad(error) => write!(f, "the PIN pad cannot be reached: {error}"),
+            Self::Platform(error) => write!(f, "the service platform gave no statement: {error}"),
             Self::PadRefused => f.write_str(
                 "the PIN pad refused: it keeps another pairing, or does not believe this phone; pair it anew",
             ),

@@ -32,6 +32,7 @@ pub mod online;
 pub mod optee;
 pub mod pad;
 pub mod payments;
+pub mod platform;
 pub mod reader;
 mod route;
 #[cfg(feature = "sim")]
@@ -44,6 +45,7 @@ pub mod wallet;
 pub use contact::ContactCard;
 pub use error::ClientError;
 pub use pad::PadLink;
+pub use platform::PlatformLink;
 pub use tap::Tap;
 pub use transport::{Channel, Transport};
 pub use wallet::Wallet;

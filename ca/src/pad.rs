@@ -89,7 +89,9 @@ impl<T: Transport> Wallet<T> {
         self.open_pad(pad)?;
         let EntryReply { entry, show, .. } = self.call(begin)?;
         self.submit(entry, show, pad)?;
-        self.call(&FinishRequest { entry }).map(|_| ())
+        self.call(&FinishRequest { entry })?;
+        self.report_success();
+        Ok(())
     }
 
     /// Has the pad show what an entry is for, and brings back what was entered.

@@ -1,6 +1,9 @@
 //! The wallet: cards, PIN and taps over two sessions that stay open.
 
-use crate::{ClientError, ContactCard, PadLink, Tap, Transport, transport::call};
+use crate::{
+    ClientError, ContactCard, PadLink, PlatformLink, Tap, Transport, platform::wants_statement,
+    transport::call,
+};
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
     card::{self, CardEntry, CardState, LogEntry, NfcStateReply},
@@ -45,12 +48,13 @@ pub struct Wallet<T: Transport> {
     card: Option<T::Channel>,
     pin: Option<T::Channel>,
     pub(crate) pad_suite: PadSuite,
+    pub(crate) platform: Option<Box<dyn PlatformLink>>,
 }
 
 impl<T: Transport> Wallet<T> {
     /// A wallet over `transport`; sessions open when they are first needed.
     pub fn new(transport: T) -> Self {
-        Self { transport, card: None, pin: None, pad_suite: PadSuite::P256 }
+        Self { transport, card: None, pin: None, pad_suite: PadSuite::P256, platform: None }
     }
 
     /// Chooses the algorithms of the sessions between PIN trusted app and pad; P-256 unless it is called.
@@ -370,12 +374,19 @@ impl<T: Transport> Wallet<T> {
         ContactCard::new(self.channel(Service::Card)?, card)
     }
 
-    /// A call over the session of the request's service.
+    /// A call over the session of the request's service; once more with the service platform's statement, where it is
+    /// refused for want of one and there is a way to the platform ([`Wallet::with_platform`]).
     ///
     /// # Errors
-    /// The service's refusal, or the way's failure.
+    /// The service's refusal, or the way's failure; [`ClientError::Platform`].
     pub fn call<R: Request>(&mut self, request: &R) -> Result<R::Reply, ClientError> {
-        call(self.channel(R::SERVICE)?, request)
+        match call(self.channel(R::SERVICE)?, request) {
+            Err(refusal) if wants_statement(&refusal) => {
+                self.refresh(refusal)?;
+                call(self.channel(R::SERVICE)?, request)
+            }
+            done => done,
+        }
     }
 
     fn channel(&mut self, service: Service) -> Result<&mut T::Channel, ClientError> {

@@ -170,7 +170,7 @@ pub fn hold() -> Outcome<()> {
 pub fn killed_between_two_calls() -> Outcome<()> {
     let this = std::env::current_exe().map_err(say)?;
     let bank = std::env::temp_dir().join("killed-bank.json");
-    let new_wallet = || Optee::connect(Login::User).map(Wallet::new).map_err(say);
+    let new_wallet = || Optee::connect(Login::User).map(lab::wallet).map_err(say);
     let open_lab = || -> Outcome<Lab> {
         let mut lab = Lab::new()?;
         lab.issuer = Issuer::open_or_create(&bank).map_err(say)?;
@@ -199,7 +199,7 @@ pub fn walk(arguments: &[String]) -> Outcome<()> {
     let card = tapvault_proto::document::unhex(card).map(CardId).map_err(say)?;
     let mut lab = Lab::new()?;
     lab.issuer = Issuer::open_or_create(bank.as_ref()).map_err(say)?;
-    let mut wallet = Optee::connect(Login::User).map(Wallet::new).map_err(say)?;
+    let mut wallet = Optee::connect(Login::User).map(lab::wallet).map_err(say)?;
     walk::go(&mut lab, &mut wallet, card, steps.parse().map_err(say)?)?;
     std::process::abort();
 }

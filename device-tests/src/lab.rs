@@ -2,7 +2,7 @@
 
 pub use crate::pad::Digits;
 
-use crate::{Outcome, pad};
+use crate::{Outcome, pad, platform::LabPlatform};
 use std::{cell::RefCell, io, thread, time::Duration};
 use tapvault::{Channel, ClientError, Tap, Transport, Wallet, trustlet::Element, wallet::Purpose};
 use tapvault_network::{
@@ -73,6 +73,11 @@ pub fn wait_for_try<T: Transport>(wallet: &mut Wallet<T>, provider: ProviderId) 
         pass(wait_ms);
     }
     Ok(())
+}
+
+/// A wallet with a way to a service platform of the lab.
+pub fn wallet<T: Transport>(transport: T) -> Wallet<T> {
+    Wallet::new(transport).with_platform(LabPlatform::default())
 }
 
 /// Makes any error a message.

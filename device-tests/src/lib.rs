@@ -13,6 +13,7 @@ pub mod hostile;
 pub mod lab;
 pub mod oda;
 pub mod pad;
+pub mod platform;
 #[cfg(feature = "optee")]
 pub mod powerloss;
 pub mod random;

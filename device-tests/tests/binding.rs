@@ -5,7 +5,7 @@ mod common;
 use common::Phone;
 use std::{cell::RefCell, rc::Rc};
 use tapvault::{
-    Channel, ClientError, Transport, Wallet,
+    Channel, ClientError, Transport,
     sim::{Sim, SimChannel},
 };
 use tapvault_device_tests::{
@@ -83,7 +83,7 @@ fn paired() -> Phone {
 fn nothing_a_client_sees_and_nothing_stored_holds_card_data() {
     let phone = paired();
     let seen = Rc::new(RefCell::new(Vec::new()));
-    let mut wallet = Wallet::new(Overheard { sim: phone.sim.clone(), seen: Rc::clone(&seen) });
+    let mut wallet = phone.wallet_of(Overheard { sim: phone.sim.clone(), seen: Rc::clone(&seen) });
     let mut issuer = Issuer::in_memory();
     let offer = offer(&mut issuer);
     let (objects, accesses) = (phone.device.borrow().objects.clone(), phone.accesses());

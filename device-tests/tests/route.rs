@@ -99,7 +99,7 @@ fn one_profile_gives_the_same_cryptograms_in_the_tee_and_in_the_element() {
 #[test]
 fn one_app_presents_cards_and_the_holder_says_which() {
     let (phone, mut lab, card) = prepared();
-    let (mut first, mut other) = (phone.wallet(), Wallet::new(phone.sim.as_caller(OTHER_APP)));
+    let (mut first, mut other) = (phone.wallet(), phone.wallet_of(phone.sim.as_caller(OTHER_APP)));
     // A PIN that was entered for one app verifies for no other.
     lab.verify(&mut first, card, PIN).unwrap();
     assert_eq!(refusal(other.prepare_tap(card, true)), Some(Error::NoVerification));
@@ -125,7 +125,7 @@ fn one_app_presents_cards_and_the_holder_says_which() {
     assert_eq!((routes.app, routes.presents), (Some(WALLET), false));
     assert_eq!(refusal(other.prepare_tap(card, false)), Some(Error::NotDefaultApp));
     phone.restart();
-    let (mut first, mut other) = (phone.wallet(), Wallet::new(phone.sim.as_caller(OTHER_APP)));
+    let (mut first, mut other) = (phone.wallet(), phone.wallet_of(phone.sim.as_caller(OTHER_APP)));
     // Not even with the PIN.
     lab.verify(&mut other, card, PIN).unwrap();
     assert_eq!(refusal(other.nfc_on(card)), Some(Error::NotDefaultApp));

@@ -34,7 +34,7 @@ const CARDS: [CardId; 2] = [CardId([0xC1; 16]), CardId([0xC2; 16])];
 /// What a phone with these cards has stored.
 static STORED: LazyLock<Objects> = LazyLock::new(|| {
     let device = Device::default();
-    let mut wallet = Wallet::new(phone::new(&device));
+    let mut wallet = lab::wallet(phone::new(&device));
     let mut lab = Lab::new().expect("a bank");
     lab.set_pin(&mut wallet, PIN).expect("a PIN");
     lab.kind.oda = OdaKind::Sm2;
@@ -210,8 +210,8 @@ fuzz_target!(|text: &[u8]| {
     let device = Device::default();
     device.borrow_mut().objects.clone_from(&STORED);
     let sim = phone::started(&device);
-    let (mut wallet, mut client) = (Wallet::new(sim.clone()), Wallet::new(sim.clone()));
-    let mut watcher = Watcher { device, wallet: Wallet::new(sim) };
+    let (mut wallet, mut client) = (lab::wallet(sim.clone()), lab::wallet(sim.clone()));
+    let mut watcher = Watcher { device, wallet: lab::wallet(sim) };
     let mut rest = steps.as_slice();
     while let [first, tail @ ..] = rest {
         let inside = tail.iter().position(|step| matches!(step, Step::Field | Step::Verified));

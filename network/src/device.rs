@@ -10,6 +10,7 @@ use std::fmt;
 use tapvault_proto::{
     bank_pin::PinKeyChallenge,
     device::{ChallengeReply, DeviceCertificate, DeviceKeyReply, Sealing},
+    freshness::FreshnessQuestion,
     pad::{PadKeys, Pairing},
 };
 
@@ -122,18 +123,35 @@ pub fn check(root: &VerifyingKey, challenge: &ChallengeReply) -> Result<(), Devi
     if signed { Ok(()) } else { Err(DeviceError::Signature) }
 }
 
+/// Checks that a device that this root certified asks the service platform.
+///
+/// # Errors
+/// [`DeviceError`].
+pub fn check_question(root: &VerifyingKey, question: &FreshnessQuestion) -> Result<(), DeviceError> {
+    let message = question.state.signed_bytes().map_err(|_| DeviceError::Signature)?;
+    check_p256(root, &question.certificate, &message, &question.signature)
+}
+
 /// Checks that a device that this root certified vouches for a challenge of its PIN trusted app.
 ///
 /// # Errors
 /// [`DeviceError`].
 pub fn check_pin_key(root: &VerifyingKey, challenge: &PinKeyChallenge) -> Result<(), DeviceError> {
-    let certificate = &challenge.certificate;
+    let message = PinKeyChallenge::signed_bytes(&challenge.challenge, &challenge.recipient);
+    check_p256(root, &challenge.certificate, &message, &challenge.signature)
+}
+
+fn check_p256(
+    root: &VerifyingKey,
+    certificate: &DeviceCertificate,
+    message: &[u8],
+    signature: &[u8; 64],
+) -> Result<(), DeviceError> {
     if !verifies(root, &certificate.signed_bytes(), &certificate.signature) {
         return Err(DeviceError::Certificate);
     }
-    let message = PinKeyChallenge::signed_bytes(&challenge.challenge, &challenge.recipient);
-    let signed = VerifyingKey::from_sec1_bytes(&certificate.key)
-        .is_ok_and(|key| verifies(&key, &message, &challenge.signature));
+    let signed =
+        VerifyingKey::from_sec1_bytes(&certificate.key).is_ok_and(|key| verifies(&key, message, signature));
     if signed { Ok(()) } else { Err(DeviceError::Signature) }
 }
 

@@ -40,6 +40,7 @@ pub mod limited;
 pub mod oda;
 pub mod offline;
 pub mod online;
+pub mod platform;
 pub mod registry;
 pub mod request;
 pub mod sm2_seal;

@@ -205,6 +205,18 @@ impl StateFile {
         Ok((Self { path: path.to_owned(), _lock: lock }, cards, bindings))
     }
 
+    /// The cards in the state at `path`, to look at: nothing is locked, since a state is replaced as a whole.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn peek(path: &Path) -> Result<Vec<CardRecord>, StateError> {
+        let bytes = fs::read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StateError::Missing(path.to_owned()),
+            _ => StateError::Io(path.to_owned(), error),
+        })?;
+        parse(path, &bytes).map(|(cards, _)| cards)
+    }
+
     /// Replaces the state; when this returns, it is on the disk.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::{
         application::{Record, StaticAnswers},
         qr,
     },
+    freshness::{AskFreshnessRequest, FreshnessQuestion, FreshnessStatement, TakeFreshnessReply},
     id::{CardId, ProviderId},
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     offline::{OfflineCommand, OfflineState, OfflineStateRequest},
@@ -427,6 +428,10 @@ crate::service! {
         0x010B suspend(SuspendRequest) -> SuspendReply, needs WALLET;
         /// Resumes what the holder suspended.
         0x010C resume(ResumeRequest) -> ResumeReply, needs WALLET;
+        /// Asks the service platform, for the PIN trusted app as well, under the device's key.
+        0x010D ask_freshness(AskFreshnessRequest) -> FreshnessQuestion, needs WALLET;
+        /// Takes the platform's statement on how far each card's counter has come.
+        0x010E take_freshness(FreshnessStatement) -> TakeFreshnessReply, needs WALLET;
         /// Takes a batch of limited-use keys.
         0x0110 replenish(ReplenishRequest) -> KeysLeft, needs WALLET;
         /// How many limited-use keys a card has left.

@@ -161,6 +161,8 @@ errors! {
     NotRoutedToElement = 0x8054_0332, "cards of this kind answer from the TEE; verify the PIN and route them to the element";
     /// The routes in storage are damaged.
     RoutesDamaged = 0x8054_0333, "the routes are damaged, no card is presented; verify the PIN and set one anew";
+    /// No statement of the service platform for this run of the card trusted app names this card.
+    NotFresh = 0x8054_0334, "the card trusted app started anew; ask the service platform for a statement: `tapvault card freshness`";
     /// Not 13 to 19 decimal digits, or the check digit does not fit.
     CardNumber = 0x8054_0340, "the card number is mistyped: 13 to 19 digits, the last of which fits the others";
     /// Not a year and a month.
@@ -198,6 +200,8 @@ errors! {
     BankPinNotPrepared = 0x8054_040C, "prepare the card for its bank PIN first; that is good once, for a minute";
     /// The card's bank takes no PIN typed on the phone.
     BankPinNotAllowed = 0x8054_040D, "the card's bank takes no PIN with this card; pay without one";
+    /// The service platform granted no try of this PIN in this run of the PIN trusted app, or all were used.
+    TryNotGranted = 0x8054_040E, "each try of a PIN is granted by the service platform; ask it: `tapvault card freshness`";
     /// No pairing with a pad is kept, or it is for other keys than an end has now.
     PadNotPaired = 0x8054_0410, "no PIN pad is paired with this phone; the factory does that: `tapvault pad pair`";
     /// The pairing is for other keys than this end's, or not signed by the factory root.

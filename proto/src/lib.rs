@@ -34,6 +34,7 @@ pub mod document;
 pub mod element;
 pub mod emv;
 pub mod error;
+pub mod freshness;
 pub mod id;
 pub mod limited;
 pub mod offline;

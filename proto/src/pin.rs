@@ -9,6 +9,7 @@ use crate::{
         FinishBankPinRequest, InstallPinKeyReply, InstallPinKeyRequest, OfferTokenReply, OfferTokenRequest,
     },
     binding::{BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData},
+    freshness::{PinRun, PinRunRequest, TakeGrantReply, TakeGrantRequest},
     id::{Caller, CardId, ProviderId, TrustletName},
     pad::{
         Frame, PadAcceptReply, PadAnswer, PadOffer, PadOfferRequest, PadShow, PadStateReply, PadStateRequest,
@@ -438,6 +439,8 @@ crate::service! {
         0x0150 unlock(UnlockPinRequest) -> UnlockPinReply, needs WALLET;
         /// How long the next entry waits.
         0x0151 delay(PinDelayRequest) -> PinDelayReply, needs WALLET;
+        /// Takes the tries that the service platform grants.
+        0x0160 take_grant(TakeGrantRequest) -> TakeGrantReply, needs WALLET;
         /// Hands a verification to the card trusted app.
         0x0201 take_verification(TakeVerificationRequest) -> TakeVerificationReply, needs PEER;
         /// Hands an approval to the card trusted app.
@@ -446,6 +449,8 @@ crate::service! {
         0x0203 offer_token(OfferTokenRequest) -> OfferTokenReply, needs PEER;
         /// Draws the challenge for a provider's key, for the card trusted app to vouch for.
         0x0204 draw_pin_key(DrawPinKeyRequest) -> DrawPinKeyReply, needs PEER;
+        /// What the card trusted app is to ask the service platform for it.
+        0x0205 pin_run(PinRunRequest) -> PinRun, needs PEER;
         /// Hands a confirmation to a trustlet.
         0x0301 take_confirmation(Forwarded<TakeConfirmation>) -> TakeConfirmationReply, needs TRUSTLET;
     }

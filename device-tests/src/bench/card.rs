@@ -22,7 +22,7 @@ use tapvault_proto::{
 
 pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
     let mut lab = Lab::new()?;
-    let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
+    let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
     let card = lab.provision(&mut wallet)?;
     lab.set_pin(&mut wallet, PIN)?;
 

@@ -19,7 +19,7 @@ use tapvault_proto::{
 /// checked, one key encapsulated; and stores the payment before.
 pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
     let mut lab = Lab::new()?;
-    let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
+    let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
     let card = lab.provision(&mut wallet)?;
     lab.set_pin(&mut wallet, PIN)?;
     lab.set_time(&mut wallet)?;

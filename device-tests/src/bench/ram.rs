@@ -53,7 +53,7 @@ const CARDS: usize = 10;
 /// # Errors
 /// What failed.
 pub fn cards() -> Outcome<()> {
-    let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
+    let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
     let mut lab = Lab::new()?;
     lab.rules.limited_use = Some(1);
     // What is not the cards': both trusted apps with a session each, and the PIN.

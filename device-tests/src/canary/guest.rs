@@ -47,7 +47,7 @@ fn line<B: BufRead>(lines: &mut Lines<B>) -> Outcome<String> {
 /// # Errors
 /// Anybody's.
 pub fn pay() -> Outcome<()> {
-    let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
+    let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
     lab::empty(&mut wallet)?;
     let challenge = lab::challenge(&mut wallet)?;
     let mut bytes = vec![0; ChallengeReply::MAX];

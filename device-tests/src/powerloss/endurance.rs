@@ -174,7 +174,7 @@ impl Phone {
         let used = fs::read_to_string(USED).unwrap_or_default();
         Ok(Self {
             journal: Journal::load()?,
-            wallet: Wallet::new(Optee::connect(Login::User).map_err(say)?),
+            wallet: lab::wallet(Optee::connect(Login::User).map_err(say)?),
             banks: LabBank::ALL.into_iter().map(bank).collect::<Outcome<_>>()?,
             used: used.lines().map(str::to_owned).collect(),
             timed: BTreeSet::new(),

@@ -88,7 +88,7 @@ pub fn run(phases: &[String]) -> Outcome<()> {
         return Err(format!("no phase {unknown}; there are {PHASES:?}"));
     }
     let mut journal = Journal::load()?;
-    let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
+    let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
     let mut lab = Lab::new()?;
     lab.issuer = Issuer::open_or_create(Path::new(BANK)).map_err(say)?;
     if journal.0.is_empty() {

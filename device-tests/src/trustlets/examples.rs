@@ -59,7 +59,7 @@ pub fn ask<C: Channel, M: Wire, R: Wire>(trustlet: &mut Trustlet<C>, message: &M
 /// Amount and payee are confirmed by PIN, once for each signature; both algorithms verify elsewhere.
 pub fn a_transfer_is_signed_after_it_was_confirmed<T: Transport>(make: &dyn Fn() -> T) -> Outcome<()> {
     let (transport, bank) = (make(), Bank::lab("A"));
-    let mut wallet = Wallet::new(make());
+    let mut wallet = crate::lab::wallet(make());
     Lab::new()?.set_pin(&mut wallet, PIN)?;
     let mut wanted = draft("shield", &[Service::Pin, Service::Card, Service::Store]);
     wanted.pages = 2;

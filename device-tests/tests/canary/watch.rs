@@ -212,6 +212,6 @@ impl Watched {
     }
 
     pub fn wallet(&self) -> Wallet<Recorded> {
-        Wallet::new(self.transport.clone())
+        self.phone.wallet_of(self.transport.clone())
     }
 }

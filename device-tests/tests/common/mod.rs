@@ -10,6 +10,7 @@ use std::rc::Rc;
 use tapvault::{Transport, Wallet, sim::Sim, transport::call};
 use tapvault_device_tests::{
     lab,
+    platform::LabPlatform,
     trustlets::{anything, bank::Bank},
 };
 use tapvault_proto::{
@@ -44,6 +45,7 @@ pub const MALLORY: Caller = Caller {
 pub struct Phone {
     pub device: Device,
     pub sim: Sim,
+    pub platform: LabPlatform,
 }
 
 impl Phone {
@@ -58,7 +60,7 @@ impl Phone {
             let bank = Bank::lab(letter);
             boot.add_tvm(bank.tvm(), bank.signer());
         }
-        let phone = Self { device, sim: boot.as_caller(WALLET) };
+        let phone = Self { device, sim: boot.as_caller(WALLET), platform: LabPlatform::default() };
         phone.keeps_time();
         phone
     }
@@ -83,7 +85,12 @@ impl Phone {
 
     pub fn wallet(&self) -> Wallet<Sim> {
         self.keeps_time();
-        Wallet::new(self.sim.clone())
+        self.wallet_of(self.sim.clone())
+    }
+
+    /// A wallet over another way to this phone.
+    pub fn wallet_of<T: Transport>(&self, transport: T) -> Wallet<T> {
+        Wallet::new(transport).with_platform(self.platform.clone())
     }
 
     /// Power off and on: memory is lost, storage is not, and works again.

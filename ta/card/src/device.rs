@@ -11,6 +11,7 @@ use tapvault_proto::{
     Error,
     bank_pin::{DrawPinKeyReply, PinKeyChallenge},
     device::{ChallengeReply, DeviceCertificate, DeviceKeyReply, Sealing},
+    freshness::{DeviceState, FreshnessQuestion},
     wire::{Wire, decode_exact, encode_into},
 };
 use tapvault_tee::{StorageError, Tee};
@@ -180,6 +181,16 @@ impl Device {
         let DrawPinKeyReply { challenge, recipient } = drawn;
         let signature = self.sign_p256(&PinKeyChallenge::signed_bytes(&challenge, &recipient))?;
         Ok(PinKeyChallenge { challenge, recipient, certificate, signature })
+    }
+
+    /// Signs what this device asks the service platform.
+    ///
+    /// # Errors
+    /// [`Error::DeviceNotCertified`].
+    pub fn ask(&self, state: DeviceState) -> Result<FreshnessQuestion, Error> {
+        let certificate = self.certificate()?;
+        let signature = self.sign_p256(&state.signed_bytes()?)?;
+        Ok(FreshnessQuestion { certificate, state, signature })
     }
 
     fn sign_p256(&self, message: &[u8]) -> Result<[u8; 64], Error> {

@@ -25,7 +25,7 @@ pub struct Permit(Channel, Option<u64>);
 /// Asks for leave; `time` is the provider's.
 ///
 /// # Errors
-/// [`Error::TokenNotActive`], [`Error::NoTime`], [`Error::TokenDomain`].
+/// [`Error::TokenNotActive`], [`Error::NotFresh`], [`Error::NoTime`], [`Error::TokenDomain`].
 pub fn permit(card: &Card, channel: Channel, time: Option<u64>) -> Result<Permit, Error> {
     token::permits(card, channel, time).map(|()| Permit(channel, time))
 }

@@ -19,6 +19,7 @@ mod contact;
 mod device;
 mod element;
 mod engine;
+mod freshness;
 mod hurried;
 pub mod issuer;
 pub mod keyblock;
@@ -44,6 +45,7 @@ use clock::Clock;
 use contact::Reader;
 use device::Device;
 use element::Exchange;
+use freshness::Run;
 use heapless::{String, Vec};
 use hurried::HURRIED;
 use keys::Keys;
@@ -75,6 +77,7 @@ use tapvault_proto::{
         InstallElementKeysRequest,
     },
     emv::application::StaticAnswers,
+    freshness::{AskFreshnessRequest, FreshnessQuestion, FreshnessStatement, TakeFreshnessReply},
     id::{Caller, CardId, ProviderId},
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     offline::{OfflineCommand, OfflineState, OfflineStateRequest},
@@ -112,6 +115,7 @@ pub struct Card {
     reader: Option<Reader>,
     keys: Keys,
     clock: Clock,
+    run: Run,
     nfc: Nfc,
     routes: Option<Routes>,
     /// On the heap, where it stays while it is gone on with: it holds the keys of a channel.
@@ -245,6 +249,14 @@ impl<T: Tee> CardService for Call<'_, T> {
 
     fn set_time(&mut self, statement: TimeStatement) -> Result<SetTimeReply, Error> {
         self.app.clock.set(&statement).map(|()| SetTimeReply {})
+    }
+
+    fn ask_freshness(&mut self, _: AskFreshnessRequest) -> Result<FreshnessQuestion, Error> {
+        self.question()
+    }
+
+    fn take_freshness(&mut self, statement: FreshnessStatement) -> Result<TakeFreshnessReply, Error> {
+        self.fresh(&statement)
     }
 
     fn token_command(&mut self, command: TokenCommand) -> Result<TokenCommandReply, Error> {

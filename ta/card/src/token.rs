@@ -10,7 +10,7 @@ use tapvault_proto::{
 /// Whether it may pay through `channel` at all now; `time` is its provider's.
 ///
 /// # Errors
-/// [`Error::TokenNotActive`], [`Error::NoTime`], [`Error::TokenDomain`].
+/// [`Error::TokenNotActive`], [`Error::NotFresh`], [`Error::NoTime`], [`Error::TokenDomain`].
 pub fn permits(card: &Card, channel: Channel, time: Option<u64>) -> Result<(), Error> {
     permits_use(card, time)?;
     if card.profile.allows(channel) { Ok(()) } else { Err(Error::TokenDomain) }
@@ -23,6 +23,9 @@ pub fn permits(card: &Card, channel: Channel, time: Option<u64>) -> Result<(), E
 pub fn permits_use(card: &Card, time: Option<u64>) -> Result<(), Error> {
     if card.life.state != TokenState::Active || card.life.suspended {
         return Err(Error::TokenNotActive);
+    }
+    if !card.is_fresh() {
+        return Err(Error::NotFresh);
     }
     let domain = &card.profile.token.domain;
     let in_time = domain.valid_until == Domain::UNLIMITED

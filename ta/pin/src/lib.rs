@@ -3,7 +3,7 @@
 //! What is typed comes from the paired pad alone, through a session of its own for each entry, which the normal world
 //! carries and cannot read: offer → accept → begin → submit → finish.
 //!
-//! A try is spent in storage when entry begins and comes back only with the right digits, or by the pad's word that
+//! A try is granted by the service platform, spent in storage when entry begins, and comes back only with the right digits, or by the pad's word that
 //! nothing was submitted; storage is not touched between the pad's frame and the answer. Missing and damaged records
 //! count as locked, and a record comes into being only with its provider's ticket.
 //!
@@ -19,6 +19,7 @@ mod bank_pin;
 mod card_data;
 mod delay;
 mod entry;
+mod freshness;
 mod pad;
 mod record;
 mod showing;
@@ -29,6 +30,7 @@ use bank_pin::Offered;
 use card_data::Awaited;
 use delay::Delays;
 use entry::{Approved, Confirmed, Entry, Fact, Purpose, Stage, Wanted};
+use freshness::Run;
 use pad::Pad;
 use record::Record;
 use subtle::ConstantTimeEq;
@@ -40,6 +42,7 @@ use tapvault_proto::{
         FinishBankPinRequest, InstallPinKeyReply, InstallPinKeyRequest, OfferTokenReply, OfferTokenRequest,
     },
     binding::{BeginCardDataRequest, CardDataEntryReply, FinishCardDataRequest, SealedCardData},
+    freshness::{PinRun, PinRunRequest, TakeGrantReply, TakeGrantRequest},
     id::{Caller, ProviderId},
     pad::{
         PadAcceptReply, PadAnswer, PadOffer, PadOfferRequest, PadShow, PadStateReply, PadStateRequest,
@@ -76,6 +79,7 @@ pub struct Pin<T: Tee> {
     offered: Option<Offered>,
     /// For a provider's key for PIN blocks.
     pin_key: Option<Challenge>,
+    run: Run,
 }
 
 impl<T: Tee> Default for Pin<T> {
@@ -93,6 +97,7 @@ impl<T: Tee> Default for Pin<T> {
             delays: Delays::default(),
             offered: None,
             pin_key: None,
+            run: Run::default(),
         }
     }
 }
@@ -243,6 +248,7 @@ impl<T: Tee> Pin<T> {
         if self.delays.left(provider, tries, tee.now()) > 0 {
             return Err(Error::PinDelayed);
         }
+        self.run.take(provider)?;
         self.delays.spend(provider, tee.now());
         let tries_left = self.update(tee, |record, tee| record.set_tries(tee, left))?;
         let wanted = match purpose {
@@ -377,9 +383,13 @@ impl<T: Tee> PinService for Call<'_, T> {
         let entry = app.take_entry(this, |stage| matches!(stage, Stage::Open(_)))?;
         let provider = entry.provider;
         let spent = entry.tries.map_or(0, |tries| tries.saturating_sub(1));
+        let compared = entry.tries.is_some();
         let (entry, verdict) = entry.submit(*tee, &request.frame)?;
-        if verdict == Verdict::Wrong {
-            app.delays.spend(provider, tee.now());
+        match verdict {
+            Verdict::Wrong => app.delays.spend(provider, tee.now()),
+            Verdict::Accepted if compared => app.run.succeed(provider),
+            Verdict::Nothing if compared => app.run.give_back(provider),
+            Verdict::Accepted | Verdict::Nothing => {}
         }
         app.entry = entry;
         let tries_left = app.entry.as_ref().map_or(spent, Entry::tries_once_finished);
@@ -484,6 +494,14 @@ impl<T: Tee> PinService for Call<'_, T> {
 
     fn offer_token(&mut self, request: OfferTokenRequest) -> Result<OfferTokenReply, Error> {
         self.app.token_offered(self.tee, &request).map(|()| OfferTokenReply {})
+    }
+
+    fn take_grant(&mut self, request: TakeGrantRequest) -> Result<TakeGrantReply, Error> {
+        self.app.run.grant(&request.statement).map(|()| TakeGrantReply {})
+    }
+
+    fn pin_run(&mut self, _: PinRunRequest) -> Result<PinRun, Error> {
+        Ok(self.app.run.report(self.tee))
     }
 
     fn draw_pin_key(&mut self, _: DrawPinKeyRequest) -> Result<DrawPinKeyReply, Error> {

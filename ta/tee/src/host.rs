@@ -10,7 +10,7 @@ use crate::{Millis, StorageError, Tee, TrustedApp, rollback, stack};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    rc::Rc,
+    rc::{Rc, Weak},
     vec,
     vec::Vec,
 };
@@ -43,7 +43,8 @@ pub struct World {
     /// What it claims of rollback, for tests; otherwise what stock OP-TEE does. **It protects nothing.**
     pub anti_rollback: Option<u32>,
     opened: BTreeSet<Name>,
-    peers: BTreeMap<Service, Rc<RefCell<dyn Peer>>>,
+    // Whoever started a trusted app holds it: held here, it would hold this in turn, and neither would ever end.
+    peers: BTreeMap<Service, Weak<RefCell<dyn Peer>>>,
 }
 
 impl World {
@@ -132,7 +133,7 @@ impl Drop for HostTee {
     fn drop(&mut self) {
         // As OP-TEE's core does for a trusted app that ends or dies.
         let Ok(world) = self.device.try_borrow() else { return };
-        let peers: Vec<_> = world.peers.values().cloned().collect();
+        let peers: Vec<_> = world.peers.values().filter_map(Weak::upgrade).collect();
         drop(world);
         for peer in peers {
             if let Ok(mut peer) = peer.try_borrow_mut() {
@@ -263,7 +264,7 @@ impl Tee for HostTee {
         if !edges::allows(self.service, peer) {
             return Err(Error::EdgeForbidden);
         }
-        let peer = self.device.borrow().peers.get(&peer).cloned().ok_or(Error::PeerDead)?;
+        let peer = self.device.borrow().peers.get(&peer).and_then(Weak::upgrade).ok_or(Error::PeerDead)?;
         // A busy peer is a cycle, which halts OP-TEE's core.
         let mut peer =
             peer.try_borrow_mut().unwrap_or_else(|_| panic!("a call came back to a busy trusted app"));
@@ -304,13 +305,13 @@ pub struct HostApp<A> {
 }
 
 impl<A: TrustedApp<HostTee> + 'static> HostApp<A> {
-    /// Starts the native trusted app, in place of one that ran: its memory is lost, its objects are not.
+    /// Starts the native trusted app, in place of one that ran: its memory is lost, its objects are not. It runs as long as
+    /// somebody holds it.
     #[must_use]
     pub fn start(device: &Device) -> Rc<RefCell<Self>> {
         let app = Rc::new(RefCell::new(Self::over(HostTee::new(A::SERVICE, device))));
-        let before = device.borrow_mut().peers.insert(A::SERVICE, app.clone());
-        // Ends when nothing of the device is borrowed: it closes what it holds open.
-        drop(before);
+        let weak = Rc::downgrade(&app);
+        device.borrow_mut().peers.insert(A::SERVICE, weak);
         app
     }
 

@@ -1,6 +1,9 @@
 //! `tapvault card`: provisioning and what a wallet may show.
 
-use crate::output::{Failure, Output, hex, id, message, read};
+use crate::{
+    output::{Failure, Output, hex, id, message, read},
+    platform::encoded,
+};
 use clap::Subcommand;
 use serde_json::json;
 use tapvault::{Transport, Wallet, payments};
@@ -71,6 +74,14 @@ pub enum Command {
     SetTime {
         /// What `tapvault-bank time` wrote, JSON; - is standard input.
         time: String,
+    },
+    /// Asks the service platform: after a start of the trusted apps no card pays without its statement, and it grants each
+    /// try of a PIN. Done by itself where TAPVAULT_PLATFORM names a command that answers.
+    Freshness,
+    /// Takes the platform's statement.
+    Freshen {
+        /// What `tapvault-platform answer` printed, JSON; - is standard input.
+        statement: String,
     },
     /// Brings a card a batch of limited-use keys; `challenge` comes before it.
     Replenish {
@@ -167,6 +178,20 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
                 &json!({ "time": "set" }),
                 "the bank's time is known until the trusted app starts again",
             );
+        }
+        Command::Freshness => {
+            let question = encoded(&wallet.freshness_question()?)?;
+            output.show(&json!({ "question": question }), &format!("question: {question}"));
+        }
+        Command::Freshen { statement } => {
+            let behind = wallet.take_freshness(&message(&statement, "statement")?)?;
+            let text = match behind {
+                0 => "the cards pay until a trusted app starts again".into(),
+                cards => {
+                    format!("storage was put back: {cards} cards were behind, and go on above what was seen")
+                }
+            };
+            output.show(&json!({ "behind": behind }), &text);
         }
         Command::Replenish { keys } => {
             let left = wallet.replenish(&message(&keys, "keys")?)?;

@@ -17,6 +17,8 @@ mod pay;
 #[cfg(feature = "optee")]
 mod pins;
 #[cfg(feature = "optee")]
+mod platform;
+#[cfg(feature = "optee")]
 mod route;
 #[cfg(feature = "optee")]
 mod tap;
@@ -137,30 +139,30 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
 
 #[cfg(feature = "optee")]
 fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<(), Failure> {
+    use platform::wallet;
     use tapvault::{
-        Wallet,
         optee::{Login, Optee},
         wallet::Status,
     };
     let tee = Optee::connect(group.map_or(Login::User, Login::Group))?;
     match command {
         Command::Status => {
-            let Status { cards, lab } = Wallet::new(tee).status()?;
+            let Status { cards, lab } = wallet(tee).status()?;
             output.show(
                 &serde_json::json!({ "protocol": tapvault_proto::PROTOCOL_VERSION, "cards": cards, "lab": lab }),
                 &format!("trusted apps: ready\nkeys:         {}\ncards:        {cards}", output::keys(lab)),
             );
             Ok(())
         }
-        Command::Card(command) => cards::run(command, &mut Wallet::new(tee), output),
-        Command::Bind(command) => bind::run(command, &mut Wallet::new(tee), output),
-        Command::Pad(command) => pads::run(command, &mut Wallet::new(tee), output),
-        Command::Pin(command) => pins::run(command, &mut Wallet::new(tee), output),
-        Command::Nfc(command) => nfc::run(command, &mut Wallet::new(tee), output),
-        Command::Route(command) => route::run(command, &mut Wallet::new(tee), output),
-        Command::Element(arguments) => element::run(arguments, &mut Wallet::new(tee), output),
-        Command::Pay(command) => pay::run(command, &mut Wallet::new(tee), output),
-        Command::Tap(arguments) => tap::run(&arguments, &mut Wallet::new(tee), output),
+        Command::Card(command) => cards::run(command, &mut wallet(tee), output),
+        Command::Bind(command) => bind::run(command, &mut wallet(tee), output),
+        Command::Pad(command) => pads::run(command, &mut wallet(tee), output),
+        Command::Pin(command) => pins::run(command, &mut wallet(tee), output),
+        Command::Nfc(command) => nfc::run(command, &mut wallet(tee), output),
+        Command::Route(command) => route::run(command, &mut wallet(tee), output),
+        Command::Element(arguments) => element::run(arguments, &mut wallet(tee), output),
+        Command::Pay(command) => pay::run(command, &mut wallet(tee), output),
+        Command::Tap(arguments) => tap::run(&arguments, &mut wallet(tee), output),
         Command::Trustlet(arguments) => trustlets::run(arguments, &tee, output),
         Command::Tee(command) => tee::run(command, &tee, output),
         // Done before a device was looked for.

@@ -99,15 +99,22 @@ pub fn read(path: &str, limit: u64) -> Result<Vec<u8>, Failure> {
 pub fn message<M: tapvault_proto::wire::Wire>(path: &str, field: &str) -> Result<M, Failure> {
     // The other messages are named after their command.
     let command = match field {
-        "offer" => "bind begin",
-        "pairing" => "pair-pad",
-        field => field,
+        "offer" => "tapvault-bank bind begin".into(),
+        "pairing" => "tapvault-bank pair-pad".into(),
+        "statement" => "tapvault-platform answer".into(),
+        field => format!("tapvault-bank {field}"),
     };
-    let malformed = || Failure::Content(format!("{path}: no {field} as `tapvault-bank {command}` writes it"));
-    let document: serde_json::Value = serde_json::from_slice(&read(path, 8192)?).map_err(|_| malformed())?;
-    let text = document.get(field).and_then(serde_json::Value::as_str).ok_or_else(malformed)?;
+    let malformed = || Failure::Content(format!("{path}: no {field} as `{command}` writes it"));
+    message_of(&read(path, 8192)?, field).ok_or_else(malformed)
+}
+
+/// As [`message`], out of the JSON itself; `None` when it holds none.
+#[cfg(feature = "optee")]
+pub fn message_of<M: tapvault_proto::wire::Wire>(json: &[u8], field: &str) -> Option<M> {
+    let document: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let text = document.get(field).and_then(serde_json::Value::as_str)?;
     if text.len() > 2 * M::MAX {
-        return Err(malformed());
+        return None;
     }
     let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let byte = |pair: &[u8]| match pair {
@@ -115,7 +122,7 @@ pub fn message<M: tapvault_proto::wire::Wire>(path: &str, field: &str) -> Result
         _ => None,
     };
     let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
-    tapvault_proto::wire::decode_exact(&bytes.ok_or_else(malformed)?).map_err(|_| malformed())
+    tapvault_proto::wire::decode_exact(&bytes?).ok()
 }
 
 /// Bytes as lower-case hexadecimal text.

@@ -44,6 +44,8 @@ pub struct Card {
     pub(super) unsaved: bool,
     /// Whether its object is of the newest format.
     newest: bool,
+    /// Whether somebody vouches for its counter: in this run it was installed, or named by the service platform.
+    fresh: bool,
 }
 
 /// What one transaction uses up.
@@ -69,8 +71,22 @@ impl Card {
         let (life, log, held) = (Life::new(profile.token.active), Payments::new(), Held::default());
         let contact = profile.contact.as_ref().map(ContactState::new);
         let purse = profile.offline.map(|offline| Purse::new(offline.balance));
-        let (reserved, used, unsaved, newest) = (0, 0, false, true);
-        Self { id, provider, profile, reserved, used, life, contact, purse, log, held, unsaved, newest }
+        let (reserved, used, unsaved, newest, fresh) = (0, 0, false, true, true);
+        Self {
+            id,
+            provider,
+            profile,
+            reserved,
+            used,
+            life,
+            contact,
+            purse,
+            log,
+            held,
+            unsaved,
+            newest,
+            fresh,
+        }
     }
 
     /// A card as it was stored: whatever may have left did.
@@ -80,8 +96,40 @@ impl Card {
             reserved, life, card: id, provider, profile, purse, contact, log: Log(log), held, ..
         } = stored;
         let (purse, contact) = (purse.0.map(Purse::restarted), contact.0);
-        let (used, held, unsaved) = (reserved, Held::stored(held, reserved), false);
-        Self { id, provider, profile, reserved, used, life, contact, purse, log, held, unsaved, newest }
+        let (used, held, unsaved, fresh) = (reserved, Held::stored(held, reserved), false, false);
+        Self {
+            id,
+            provider,
+            profile,
+            reserved,
+            used,
+            life,
+            contact,
+            purse,
+            log,
+            held,
+            unsaved,
+            newest,
+            fresh,
+        }
+    }
+
+    /// Whether somebody vouches for its counter in this run.
+    pub const fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Takes the service platform's word for the highest counter that was seen anywhere: no payment of this run has it or
+    /// one below. Returns whether storage is behind.
+    pub fn refresh(&mut self, highest: u16) -> bool {
+        let behind = highest > self.used;
+        if behind {
+            self.used = highest;
+            // Storage forgets them with the next range, before which nothing is paid.
+            self.held.close(highest);
+        }
+        self.fresh = true;
+        behind
     }
 
     /// Gives a card of a secure element this counter, and no other, with its key where the card has limited-use keys.

@@ -65,6 +65,11 @@ impl Held {
         self.0.retain(|key| time <= key.valid_until);
     }
 
+    /// Wipes those of counters up to this one.
+    pub fn close(&mut self, counter: u16) {
+        self.0.retain(|key| key.atc > counter);
+    }
+
     /// Takes the lowest counter, up to `reserved`, and its key for the channel at this place of the rules' list.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ pub use purse::Purse;
 pub use state::Life;
 
 use card::name;
+use heapless::Vec;
 use state::{DAMAGED, Stored};
 use tapvault_proto::{
     Error,
@@ -96,6 +97,11 @@ impl Store {
             Place::Held(card) => Some(&**card),
             _ => None,
         })
+    }
+
+    /// The cards by name.
+    pub fn ids(&self) -> Vec<CardId, MAX_CARDS> {
+        self.cards().map(|card| card.id).collect()
     }
 
     /// The name of a card's application in this phone: its AID, or where a card in an earlier place has the same,
