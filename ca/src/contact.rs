@@ -16,10 +16,9 @@ pub struct ContactCard<'a, C> {
 }
 
 impl<'a, C: Channel> ContactCard<'a, C> {
-    pub(crate) fn new(channel: &'a mut C, card: CardId) -> Result<Self, ClientError> {
-        let mut inserted = Self { channel, card, failure: None };
-        inserted.reset()?;
-        Ok(inserted)
+    /// A card that was reset.
+    pub(crate) const fn inserted(channel: &'a mut C, card: CardId) -> Self {
+        Self { channel, card, failure: None }
     }
 
     /// Resets the card: what was selected or begun is over.

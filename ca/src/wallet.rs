@@ -6,7 +6,7 @@ use crate::{
 };
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
-    card::{self, CardEntry, CardState, LogEntry, NfcStateReply},
+    card::{self, CardEntry, CardState, ContactResetRequest, LogEntry, NfcStateReply},
     device::{
         ChallengeReply, ChallengeRequest, DeviceCertificate, DeviceKeyReply, DeviceKeyRequest, Sealing,
     },
@@ -371,7 +371,8 @@ impl<T: Transport> Wallet<T> {
     /// # Errors
     /// The card trusted app's refusal: [`Error::TokenDomain`] for a phone's card.
     pub fn insert_card(&mut self, card: CardId) -> Result<ContactCard<'_, T::Channel>, ClientError> {
-        ContactCard::new(self.channel(Service::Card)?, card)
+        self.call(&ContactResetRequest { card })?;
+        Ok(ContactCard::inserted(self.channel(Service::Card)?, card))
     }
 
     /// A call over the session of the request's service; once more with the service platform's statement, where it is

@@ -321,7 +321,7 @@ impl Lab {
     /// # Errors
     /// Anybody's.
     pub fn set_pin<T: Transport>(&mut self, wallet: &mut Wallet<T>, pin: &str) -> Outcome<()> {
-        pad::pair(wallet)?;
+        certify(wallet)?;
         let challenge = wallet.pin_challenge().map_err(say)?;
         let ticket = self.provider.ticket(TicketPurpose::Reset, challenge);
         wallet.set_pin(ticket, &mut Digits::of(&[pin])).map_err(say)

@@ -105,6 +105,13 @@ fn damaged_keys_are_new_ones_that_nobody_certified() {
         assert_eq!(refusal(wallet.card_challenge()), Some(Error::DeviceNotCertified), "{damage}");
         let after = wallet.device_key().unwrap();
         assert!(!after.certified && after.key != before.key, "{damage}");
+        // Nobody speaks to the service platform for the cards, until the factory has certified the new keys.
+        let asked = wallet.prepare_tap(card, false).map(|_| ());
+        assert!(
+            matches!(asked, Err(error) if error.refusal() == Some(Error::DeviceNotCertified)),
+            "{damage}"
+        );
+        lab::certify(&mut wallet).unwrap();
         assert!(lab::pay(&mut lab, &mut wallet, card, (1, false, false)).unwrap().1.is_approved());
         lab.provision(&mut wallet).unwrap();
     }

@@ -7,7 +7,7 @@ use tapvault_proto::{
     document::{self, PackageHeader, SealedPackage},
     element as secure_element,
     emv::{apdu::Command, application, qr::Code},
-    id, limited, offline,
+    freshness, id, limited, offline,
     online::{self, PaymentRequest},
     pad, pin, profile, route, service, supervisor, token, tries,
     trustlet::{self, Forwarded, clock, element, keys, log, network, random, store},
@@ -93,6 +93,7 @@ messages! {
     document::{Contents, KeyBlock},
     offline::{Offline, OfflineCommand, OfflineState, OfflineStateRequest},
     bank_pin::{PinBlockFormat, DrawPinKeyRequest, DrawPinKeyReply, PinKeyChallengeRequest, PinKeyChallenge, PinKey, InstallPinKeyRequest, InstallPinKeyReply, OfferTokenRequest, OfferTokenReply, BankPinPrepareRequest, BankPinPrepareReply, BeginBankPinRequest, BankPinEntryReply, FinishBankPinRequest, BankPinBlock},
+    freshness::{AskFreshnessRequest, PinRunRequest, GrantedTries, PinRun, DeviceState, FreshnessQuestion, HighestCounter, Freshness, FreshnessStatement, TakeFreshnessReply, TakeGrantRequest, TakeGrantReply},
     tries::{PinDelayRequest, PinDelayReply, UnlockPinRequest, UnlockPinReply},
     limited::{KeyBatch, LimitedUse, LimitedUseKey, ReplenishRequest, KeysLeftRequest, KeysLeft},
 }

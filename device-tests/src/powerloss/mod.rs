@@ -158,7 +158,7 @@ fn ready(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device, phase: &str)
             // Spends a try, for the command to give back.
             let provider = lab.provider_id();
             lab::wait_for_try(wallet, provider).map_err(say)?;
-            let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY };
+            let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY, exact: false };
             wallet.call(&begin).map(|_| ()).map_err(say)
         }
         "debit" | "life" => trustlets::ready(journal, phase),

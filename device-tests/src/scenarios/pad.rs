@@ -54,16 +54,6 @@ fn altered<W: Wire>(message: &W) -> Outcome<Vec<W>> {
     Ok((0..len).filter_map(other).collect())
 }
 
-/// Begins an entry with no try spent before it, which would make it wait.
-fn begin_at_once<T: Transport, R: Request<Reply = EntryReply>>(
-    lab: &mut Lab,
-    wallet: &mut Wallet<T>,
-    request: &R,
-) -> Outcome<Opened> {
-    lab.set_pin(wallet, PIN)?;
-    begin(wallet, request).map_err(say)
-}
-
 /// Begins an entry as soon as the spent tries allow it.
 fn begin_when_due<T: Transport, R: Request<Reply = EntryReply>>(
     lab: &Lab,
@@ -76,6 +66,18 @@ fn begin_when_due<T: Transport, R: Request<Reply = EntryReply>>(
 
 fn has_shown(opened: &Opened, expected: &Showing) -> Outcome<()> {
     ensure(opened.showing == *expected, || format!("{:?}, not {expected:?}", opened.showing))
+}
+
+/// Begins an entry, and has the holder cancel it; returns what was shown.
+fn shown_and_cancelled<T: Transport, R: Request<Reply = EntryReply>>(
+    lab: &Lab,
+    wallet: &mut Wallet<T>,
+    request: &R,
+) -> Outcome<Opened> {
+    let mut opened = begin_when_due(lab, wallet, request)?;
+    wallet.call(&opened.submit(&Entered::Nothing)?).map_err(say)?;
+    wallet.call(&FinishRequest { entry: opened.entry }).map_err(say)?;
+    Ok(opened)
 }
 
 /// What the pad shows is the trusted app's own knowledge, for every purpose and in both suites.
@@ -104,7 +106,7 @@ pub fn the_pad_shows_what_an_entry_is_for<T: Transport>(make: &dyn Fn() -> Walle
         has_shown(&opened, &shown(PadPurpose::SetPin))?;
         for (exact, purpose) in [(false, PadPurpose::ArmTap), (true, PadPurpose::ConfirmTap)] {
             let verify = BeginVerifyRequest { provider, card, ceiling: 12_345, currency: CNY, exact };
-            has_shown(&begin_at_once(&mut lab, wallet, &verify)?, &paid(purpose))?;
+            has_shown(&shown_and_cancelled(&lab, wallet, &verify)?, &paid(purpose))?;
         }
         let approval = Approval {
             card,
@@ -114,23 +116,22 @@ pub fn the_pad_shows_what_an_entry_is_for<T: Transport>(make: &dyn Fn() -> Walle
             payee: payee(b"Tea Shop")?,
             digest: [0xD1; 32],
         };
-        let opened = begin_at_once(&mut lab, wallet, &BeginApprovalRequest { provider, approval })?;
+        let opened = shown_and_cancelled(&lab, wallet, &BeginApprovalRequest { provider, approval })?;
         let expected =
             Showing { payee: payee(b"Tea Shop")?, digest: [0xD1; 32], ..paid(PadPurpose::ApprovePayment) };
         has_shown(&opened, &expected)?;
         let code = BeginApprovalRequest { provider, approval: Approval::code(card) };
-        has_shown(&begin_at_once(&mut lab, wallet, &code)?, &shown(PadPurpose::ShowCode))?;
+        has_shown(&shown_and_cancelled(&lab, wallet, &code)?, &shown(PadPurpose::ShowCode))?;
         let transfer = Transfer { amount: 12_345, currency: CNY, payee: payee(b"somebody")? };
         let trustlet = TrustletName::new(b"shield").map_err(say)?;
         let confirm = BeginConfirmRequest { provider, trustlet, transfer };
         let expected = Showing { payee: payee(b"somebody")?, ..paid(PadPurpose::ConfirmTransfer) };
-        has_shown(&begin_at_once(&mut lab, wallet, &confirm)?, &expected)?;
-        let opened = begin_at_once(&mut lab, wallet, &BeginChangeRequest { provider })?;
+        has_shown(&shown_and_cancelled(&lab, wallet, &confirm)?, &expected)?;
+        let opened = shown_and_cancelled(&lab, wallet, &BeginChangeRequest { provider })?;
         has_shown(&opened, &shown(PadPurpose::ChangePin))?;
         let data = at_desk(&mut lab.issuer, |desk| desk.begin(LabBank::A))?.map_err(say)?;
         let expected = Showing { payee: payee(b"Lab Bank A")?, ..shown(PadPurpose::CardData) };
         has_shown(&begin_card_data(wallet, &data).map_err(say)?.0, &expected)?;
-        lab.set_pin(wallet, PIN)?;
     }
     Ok(())
 }
@@ -327,7 +328,8 @@ pub fn a_frame_of_another_session_costs_the_try<T: Transport>(make: &dyn Fn() ->
         let crossed = SubmitRequest { entry: next.entry, ..held };
         refused(wallet.call(&crossed), Error::FrameInvalid)?;
         ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "a try came back".into())?;
-        let next = begin_at_once(&mut lab, wallet, &verify)?;
+        lab.set_pin(wallet, PIN)?;
+        let next = begin(wallet, &verify).map_err(say)?;
         let replayed = SubmitRequest { entry: next.entry, ..recorded };
         refused(wallet.call(&replayed), Error::FrameInvalid)?;
         let next = begin_when_due(&lab, wallet, &verify)?;

@@ -13,6 +13,7 @@ use tapvault_network::{lab::LabBank, registry::CNY};
 use tapvault_proto::{
     Error,
     approval::{Approval, BeginApprovalRequest},
+    freshness::MAX_BOOKED,
     id::CardId,
     pad::{Entered, Frame, PadAnswer, PadMessage, PadOffer, PadOfferRequest, PadPurpose, PadShow, PadSuite},
     pin::{
@@ -148,9 +149,17 @@ impl World {
             Ok(reply) => reply,
             Err(error) => {
                 // Time is the adversary's own: it waits as long as it takes.
-                if error.refusal() == Some(Error::PinDelayed) {
-                    self.count("delayed");
-                    self.phone.advance(RETRY_DELAYS_MS[2]);
+                match error.refusal() {
+                    Some(Error::PinDelayed) => {
+                        self.count("delayed");
+                        self.phone.advance(RETRY_DELAYS_MS[2]);
+                    }
+                    Some(Error::TryNotGranted) => {
+                        assert_eq!(self.phone.platform.booked(LabBank::A.id()), MAX_BOOKED);
+                        self.count("booked");
+                        self.phone.platform.forgive(LabBank::A.id());
+                    }
+                    _ => {}
                 }
                 return;
             }

@@ -19,12 +19,13 @@ use tapvault_proto::{
     bank_pin, binding,
     card::{self, ATC_RANGE, CardEntry, CardState},
     contact::{ArpcMethod, CardPin, Contact},
-    device::{self, Sealing},
+    device::{self, DeviceCertificate, Sealing},
     document, element as se,
     emv::{
         AID_UNIONPAY_DEBIT,
         application::{Record, StaticAnswers},
     },
+    freshness,
     id::{Address, Caller, CardId, Party, ProviderId, TrustletName, Uuid, login},
     limited::{self, KeyBatch, KeysLeft, KeysLeftRequest, LimitedUse, LimitedUseKey, ReplenishRequest},
     offline::{Offline, OfflineCommand, OfflineState, OfflineStateRequest},
@@ -122,6 +123,7 @@ fn no_byte_on_the_wire_changes() {
     pins::binding_samples(&mut lines);
     pins::pad_samples(&mut lines);
     pins::bank_pin_samples(&mut lines);
+    pins::freshness_samples(&mut lines);
     cards::card_samples(&mut lines);
     cards::payment_samples(&mut lines);
     cards::route_samples(&mut lines);

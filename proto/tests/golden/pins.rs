@@ -180,3 +180,34 @@ pub fn bank_pin_samples(lines: &mut String) {
     sample(lines, "card.bank_pin_prepare.request", &bank_pin::BankPinPrepareRequest { card: CARD });
     sample(lines, "card.bank_pin_prepare.reply", &bank_pin::BankPinPrepareReply {});
 }
+
+pub fn freshness_samples(lines: &mut String) {
+    let counts = |granted| freshness::GrantedTries { provider: PROVIDER, granted };
+    let pin = freshness::PinRun {
+        nonce: [0x71; 32],
+        asked: Some(counts(2)),
+        settled: heapless::Vec::from_iter([counts(1)]),
+    };
+    sample(lines, "pin.pin_run.request", &freshness::PinRunRequest {});
+    sample(lines, "pin.pin_run.reply", &pin);
+    let cards = heapless::Vec::from_iter([CARD]);
+    let question = freshness::FreshnessQuestion {
+        certificate: DeviceCertificate { key: [0x04; 65], sm2_key: [0x05; 65], signature: [0x54; 64] },
+        state: freshness::DeviceState { card_nonce: [0x72; 32], cards, pin },
+        signature: [0x55; 64],
+    };
+    sample(lines, "card.ask_freshness.request", &freshness::AskFreshnessRequest {});
+    sample(lines, "card.ask_freshness.reply", &question);
+    let counters = heapless::Vec::from_iter([freshness::HighestCounter { card: CARD, atc: 17 }]);
+    let said = freshness::Freshness {
+        card_nonce: [0x72; 32],
+        counters,
+        pin_nonce: [0x71; 32],
+        granted: Some(counts(3)),
+    };
+    let statement = freshness::FreshnessStatement { said, signature: [0x56; 64] };
+    sample(lines, "card.take_freshness.request", &statement);
+    sample(lines, "card.take_freshness.reply", &freshness::TakeFreshnessReply { behind: 1 });
+    sample(lines, "pin.take_grant.request", &freshness::TakeGrantRequest { statement });
+    sample(lines, "pin.take_grant.reply", &freshness::TakeGrantReply {});
+}

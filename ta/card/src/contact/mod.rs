@@ -28,9 +28,12 @@ impl Reader {
     /// Resets a card, in a reader of this session.
     ///
     /// # Errors
-    /// [`Error::UnknownCard`]; [`Error::TokenDomain`] for a phone's card.
+    /// [`Error::UnknownCard`], [`Error::NotFresh`]; [`Error::TokenDomain`] for a phone's card.
     pub fn reset(store: &Store, session: u32, card: CardId) -> Result<Self, Error> {
-        match store.card(card)?.contact {
+        let inserted = store.card(card)?;
+        match inserted.contact {
+            // Said here; to a terminal it would be a status word.
+            Some(_) if !inserted.is_fresh() => Err(Error::NotFresh),
             Some(_) => Ok(Self { session, card, application: ContactApplication::new() }),
             None => Err(Error::TokenDomain),
         }
