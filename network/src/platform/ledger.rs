@@ -93,13 +93,11 @@ impl Ledger {
             one.nonce == nonce || one.booked() > 0 || (one.device, one.provider) != (device, provider)
         });
         let same = |one: &Booking| (one.device, one.provider, one.nonce) == (device, provider, nonce);
-        let at = self.bookings.iter().position(same).unwrap_or(self.bookings.len());
-        if at == self.bookings.len() {
-            self.bookings.push(Booking { device, provider, nonce, granted: 0, settled: 0 });
-        }
-        let one = &mut self.bookings[at];
+        // Last from now on: where it is taken from does not matter.
+        let found = self.bookings.iter().position(same).map(|at| self.bookings.remove(at));
+        let mut one = found.unwrap_or(Booking { device, provider, nonce, granted: 0, settled: 0 });
         one.granted = one.granted.max(known.granted);
-        one
+        self.bookings.push_mut(one)
     }
 
     /// Forgets what is booked of a provider's PIN, on one phone or on all: the provider made sure who has the phone.
