@@ -8,6 +8,7 @@ mod trustlets;
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Lab, say},
+    pad,
 };
 use std::{collections::BTreeMap, fs, path::Path};
 use tapvault::{
@@ -158,8 +159,8 @@ fn ready(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device, phase: &str)
             // Spends a try, for the command to give back.
             let provider = lab.provider_id();
             lab::wait_for_try(wallet, provider).map_err(say)?;
-            let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY };
-            wallet.call(&begin).map(|_| ()).map_err(say)
+            let verify = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY, exact: false };
+            pad::begin(wallet, &verify).map(|_| ()).map_err(say)
         }
         "debit" | "life" => trustlets::ready(journal, phase),
         _ => Ok(()),
