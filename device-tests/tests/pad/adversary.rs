@@ -19,6 +19,7 @@ use tapvault_proto::{
         BeginChangeRequest, BeginVerifyRequest, EntryReply, FinishRequest, RETRY_DELAYS_MS, SubmitRequest,
         TRY_LIMIT, VERIFICATION_LIFE_MS, Verdict,
     },
+    refused::ConfirmPrepareRequest,
     service::Service,
     wire::{Wire, decode_exact, encode_into},
 };
@@ -184,6 +185,11 @@ impl World {
             }
             choice => {
                 let exact = choice == 2;
+                if exact {
+                    // A terminal of the adversary's own wants so much.
+                    let _ = lab::tap(&mut self.clients[client], card, false, &lab::gpo_command(100, true));
+                    let _ = self.clients[client].call(&ConfirmPrepareRequest { card });
+                }
                 let request = BeginVerifyRequest { provider, card, ceiling: 100, currency: CNY, exact };
                 let reply = self.clients[client].call(&request);
                 self.verifies.extend(reply.iter().map(|reply| reply.entry));
