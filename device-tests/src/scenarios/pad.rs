@@ -66,7 +66,7 @@ fn begin_at_once<T: Transport, R: Request<Reply = EntryReply>>(
 }
 
 /// Begins an entry as soon as the spent tries allow it.
-fn begin_when_due<T: Transport, R: Request<Reply = EntryReply>>(
+pub(super) fn begin_when_due<T: Transport, R: Request<Reply = EntryReply>>(
     lab: &Lab,
     wallet: &mut Wallet<T>,
     request: &R,
