@@ -17,6 +17,7 @@ use tapvault_proto::{
     offline::{OfflineCommand, OfflineState, OfflineStateRequest},
     pad::PadSuite,
     pin::{self, EnrolmentTicket, PinStateReply, Transfer},
+    refused::{ConfirmPrepareRequest, RefusedTap},
     service::{Request, Service},
     token::{TimeStatement, TokenCommand},
     wire::Bytes,
@@ -287,19 +288,21 @@ impl<T: Transport> Wallet<T> {
         self.enter(&pin::BeginVerifyRequest { provider, card, ceiling, currency, exact: false }, pad)
     }
 
-    /// Verifies the wallet PIN for one payment of one card of exactly the ceiling, within the next 60 seconds: *exact*. It
-    /// is what to do when a terminal asked for a verification: its amount is known then, and the holder sees it.
+    /// Verifies the wallet PIN for exactly what the last terminal wanted with this card, and was refused for want of a
+    /// verification, within the next 60 seconds: *exact*. The TEE kept the amount, the pad shows it. Returns it.
     ///
     /// # Errors
-    /// As [`Wallet::verify_pin`].
+    /// As [`Wallet::verify_pin`]; [`Error::NothingRefused`].
     pub fn confirm_tap(
         &mut self,
         provider: ProviderId,
-        purpose: Purpose,
+        card: CardId,
         pad: &mut impl PadLink,
-    ) -> Result<(), ClientError> {
-        let Purpose { card, ceiling, currency } = purpose;
-        self.enter(&pin::BeginVerifyRequest { provider, card, ceiling, currency, exact: true }, pad)
+    ) -> Result<RefusedTap, ClientError> {
+        let tap = self.call(&ConfirmPrepareRequest { card })?;
+        let RefusedTap { amount: ceiling, currency } = tap;
+        self.enter(&pin::BeginVerifyRequest { provider, card, ceiling, currency, exact: true }, pad)?;
+        Ok(tap)
     }
 
     /// Confirms one transfer by one trustlet with the wallet PIN, within the next 60 seconds: *exact*.

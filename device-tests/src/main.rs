@@ -29,7 +29,7 @@ use tapvault_proto::{Error, service::Service, supervisor::InstallPolicyRequest, 
 
 const HELP: &str =
     "guest-tests [TEST]: without a name (as root) runs every test as its user; with one runs it here.
-Also: without PREFIX (all but those), bench, ram, card-ram, tvms, costs, waits confined|free, attack NAME, busy, powerloss, endurance, pad SOCKET FILE, canary, hold, die, list.";
+Also: without PREFIX (all but those), bench [pins], ram, card-ram, tvms, costs, waits confined|free, attack NAME, busy, powerloss, endurance, pad SOCKET FILE, canary, hold, die, list.";
 const SWITCH: &str = "/run/tapvault/powercut";
 
 struct Test {
@@ -95,7 +95,7 @@ fn main() -> ExitCode {
             println!("{HELP}");
             Ok(())
         }
-        Some("bench") => bench::run(),
+        Some("bench") => bench::run(std::env::args().nth(2).as_deref() == Some("pins")),
         Some("ram") => bench::ram(),
         Some("card-ram") => bench::cards(),
         Some("tvms") => bench::tvms(),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Phone, WALLET};
+use common::{OTHER_APP, Phone, WALLET};
 use tapvault::{ClientError, Wallet, sim::Sim, trustlet::Element};
 use tapvault_device_tests::{
     cases,
@@ -16,16 +16,10 @@ use tapvault_network::{
 use tapvault_proto::{
     Error,
     element::{ElementAnswerRequest, ElementBeginRequest, ElementPurpose},
-    id::{Caller, CardId, Uuid, login},
+    id::CardId,
     profile::Product,
     route::Endpoint,
     service::Service,
-};
-
-/// The kernel's UUID of group 1000, which the lab's policy admits as a wallet too.
-const OTHER_APP: Caller = Caller {
-    login: login::GROUP,
-    uuid: Uuid(*b"\x0e\xce\x43\xed\x00\x1d\x51\xbd\xba\xb7\x48\x0c\x89\x54\xc3\xcf"),
 };
 
 fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {

@@ -175,44 +175,6 @@ fn a_removal_is_all_or_nothing() {
     assert_eq!(points, 1, "a card is one object");
 }
 
-#[test]
-fn the_pin_is_the_old_one_or_the_new_one() {
-    let points = at_every_change(
-        |lab, wallet, _| wallet.change_pin(lab.provider_id(), &mut Digits::of(&[PIN, "2468"])),
-        |lab, wallet, card, done| {
-            let state = wallet.pin_state(lab.provider_id()).unwrap();
-            assert_eq!(state.state, PinState::Set);
-            let (now, tries) = if done { ("2468", 3) } else { (PIN, state.tries_left) };
-            assert_eq!(state.tries_left, tries);
-            assert!((2..=3).contains(&tries));
-            lab.verify(wallet, card, now).unwrap();
-        },
-    );
-    assert_eq!(points, 2, "the try, then PIN and tries in one");
-}
-
-#[test]
-fn tries_come_back_only_with_success() {
-    let points = at_every_change(
-        |lab, wallet, card| lab.verify(wallet, card, PIN),
-        |lab, wallet, _, done| {
-            let tries = wallet.pin_state(lab.provider_id()).unwrap().tries_left;
-            assert!(if done { tries == 3 } else { (2..=3).contains(&tries) });
-        },
-    );
-    assert_eq!(points, 2, "begin and finish");
-    at_every_change(
-        |lab, wallet, card| match lab.verify(wallet, card, "0000") {
-            Err(ClientError::WrongPin { .. }) => Ok(()),
-            other => other,
-        },
-        |lab, wallet, _, done| {
-            let tries = wallet.pin_state(lab.provider_id()).unwrap().tries_left;
-            assert!(if done { tries == 2 } else { tries <= 3 });
-        },
-    );
-}
-
 /// A PIN record as a trusted app before this one wrote it: the PIN is [`PIN`], with two tries left.
 fn older_record(phone: &Phone, provider: ProviderId) -> (Uuid, Vec<u8>) {
     let key = (Service::Pin.uuid(), [b"pin.".as_slice(), &provider.0].concat());
@@ -281,22 +243,6 @@ fn an_unlock_is_all_or_nothing() {
         },
     );
     assert_eq!(points, 4, "three tries, then tries and number in one");
-}
-
-#[test]
-fn setting_a_pin_is_all_or_nothing() {
-    let points = at_every_change(
-        |lab, wallet, _| {
-            let challenge = wallet.pin_challenge()?;
-            let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
-            wallet.set_pin(ticket, &mut Digits::of(&["2468"]))
-        },
-        |lab, wallet, card, done| {
-            assert_eq!(wallet.pin_state(lab.provider_id()).unwrap().tries_left, 3);
-            lab.verify(wallet, card, if done { "2468" } else { PIN }).unwrap();
-        },
-    );
-    assert_eq!(points, 1, "a record is one object");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tapvault_proto::{
     emv::{apdu::Command, application, qr::Code},
     freshness, id, limited, offline,
     online::{self, PaymentRequest},
-    pad, pin, profile, route, service, supervisor, token, tries,
+    pad, pin, profile, refused, route, service, supervisor, token, tries,
     trustlet::{self, Forwarded, clock, element, keys, log, network, random, store},
     tvm,
     wire::{Wire, decode_exact, encode_into},
@@ -94,6 +94,7 @@ messages! {
     offline::{Offline, OfflineCommand, OfflineState, OfflineStateRequest},
     bank_pin::{PinBlockFormat, DrawPinKeyRequest, DrawPinKeyReply, PinKeyChallengeRequest, PinKeyChallenge, PinKey, InstallPinKeyRequest, InstallPinKeyReply, OfferTokenRequest, OfferTokenReply, BankPinPrepareRequest, BankPinPrepareReply, BeginBankPinRequest, BankPinEntryReply, FinishBankPinRequest, BankPinBlock},
     freshness::{AskFreshnessRequest, PinRunRequest, GrantedTries, PinRun, DeviceState, FreshnessQuestion, HighestCounter, Freshness, FreshnessStatement, TakeFreshnessReply, TakeGrantRequest, TakeGrantReply},
+    refused::{ConfirmPrepareRequest, RefusedTap, OfferRefusedRequest, OfferRefusedReply},
     tries::{PinDelayRequest, PinDelayReply, UnlockPinRequest, UnlockPinReply},
     limited::{KeyBatch, LimitedUse, LimitedUseKey, ReplenishRequest, KeysLeftRequest, KeysLeft},
 }

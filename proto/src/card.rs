@@ -20,6 +20,7 @@ use crate::{
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     offline::{OfflineCommand, OfflineState, OfflineStateRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
+    refused::{ConfirmPrepareRequest, RefusedTap},
     route::{ChooseAppRequest, ChooseCardRequest, RouteRequest, RoutesReply, RoutesRequest},
     token::{Channel, TimeStatement, TokenCommand},
     trustlet::{Forwarded, keys},
@@ -456,6 +457,8 @@ crate::service! {
         0x0204 nfc_on(NfcOnRequest) -> NfcStateReply, needs WALLET;
         /// Switches NFC off.
         0x0205 nfc_off(NfcOffRequest) -> NfcStateReply, needs WALLET;
+        /// Hands what the last terminal wanted verified to the PIN trusted app, for one *exact* entry.
+        0x0206 confirm_prepare(ConfirmPrepareRequest) -> RefusedTap, needs WALLET;
         /// Makes the card ready for one code: all storage access happens here.
         0x0210 qr_prepare(QrPrepareRequest) -> PreparedReply, needs WALLET;
         /// Makes a code for one payment.

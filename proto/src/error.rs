@@ -216,6 +216,8 @@ errors! {
     FrameInvalid = 0x8054_0415, "the PIN pad's message was altered or is not of this entry; begin again";
     /// An authentic frame holds something else than what was asked for; the entry is over, as above.
     PadContent = 0x8054_0416, "the PIN pad answered something else than what was asked; pad and trusted app may differ in version";
+    /// The TEE refused no payment of this card for want of a verification, or another one, or its time is over.
+    NothingRefused = 0x8054_0418, "no terminal asked for a verification of this payment; tap, then confirm it, or verify up to a ceiling";
 
     // 0x8054_05xx: storage.
 

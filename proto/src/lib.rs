@@ -42,6 +42,7 @@ pub mod online;
 pub mod pad;
 pub mod pin;
 pub mod profile;
+pub mod refused;
 pub mod route;
 pub mod service;
 pub mod supervisor;

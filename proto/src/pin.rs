@@ -15,6 +15,7 @@ use crate::{
         Frame, PadAcceptReply, PadAnswer, PadOffer, PadOfferRequest, PadShow, PadStateReply, PadStateRequest,
         PairReply, Pairing,
     },
+    refused::{OfferRefusedReply, OfferRefusedRequest},
     tries::{PinDelayReply, PinDelayRequest, UnlockPinReply, UnlockPinRequest},
     trustlet::Forwarded,
     wire::{Bytes, Reader, Wire, Writer},
@@ -256,7 +257,8 @@ crate::message! {
         ceiling: u64,
         /// ISO 4217 numeric code, as in tag 5F2A: `0x0156` is CNY.
         currency: u16,
-        /// *Exact*: `ceiling` is what is paid, no more and no less; the result is good for nothing else.
+        /// *Exact*: `ceiling` is what is paid, no more and no less, and what a terminal wanted before
+        /// ([`crate::refused`]); the result is good for nothing else.
         exact: bool,
     }
 }
@@ -449,8 +451,10 @@ crate::service! {
         0x0203 offer_token(OfferTokenRequest) -> OfferTokenReply, needs PEER;
         /// Draws the challenge for a provider's key, for the card trusted app to vouch for.
         0x0204 draw_pin_key(DrawPinKeyRequest) -> DrawPinKeyReply, needs PEER;
+        /// Takes from the card trusted app what a terminal wanted verified.
+        0x0205 offer_refused(OfferRefusedRequest) -> OfferRefusedReply, needs PEER;
         /// What the card trusted app is to ask the service platform for it.
-        0x0205 pin_run(PinRunRequest) -> PinRun, needs PEER;
+        0x0206 pin_run(PinRunRequest) -> PinRun, needs PEER;
         /// Hands a confirmation to a trustlet.
         0x0301 take_confirmation(Forwarded<TakeConfirmation>) -> TakeConfirmationReply, needs TRUSTLET;
     }

@@ -20,12 +20,23 @@ use tapvault_proto::{
     wire::Bytes,
 };
 
-pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
+/// A phone with a card and a PIN.
+fn ready() -> Outcome<(Lab, Wallet<Optee>, CardId)> {
     let mut lab = Lab::new()?;
     let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
     let card = lab.provision(&mut wallet)?;
     lab.set_pin(&mut wallet, PIN)?;
+    Ok((lab, wallet, card))
+}
 
+/// The PIN alone.
+pub fn pins(rows: &mut Vec<Row>) -> Outcome<()> {
+    let (lab, mut wallet, card) = ready()?;
+    pins::rows(rows, &lab, &mut wallet, card)
+}
+
+pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
+    let (mut lab, mut wallet, card) = ready()?;
     pins::rows(rows, &lab, &mut wallet, card)?;
 
     let mut channel = Optee::connect(Login::User).and_then(|tee| tee.connect(Service::Card)).map_err(say)?;

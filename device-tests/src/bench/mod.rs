@@ -70,11 +70,11 @@ fn switches(act: impl FnOnce() -> Outcome<()>) -> Outcome<u64> {
     trace::record(&[trace::ENTRIES], act).map(|events| events.len() as u64)
 }
 
-/// Prints every row as a line of JSON.
+/// Prints every row as a line of JSON; with `pins` only those of the PIN, and of what it is held against.
 ///
 /// # Errors
 /// What failed.
-pub fn run() -> Outcome<()> {
+pub fn run(pins: bool) -> Outcome<()> {
     let mut rows = Vec::new();
     let mut client = Client::new(As::User);
     {
@@ -102,9 +102,13 @@ pub fn run() -> Outcome<()> {
         let mut session = client.open_service(Service::Card).map_err(|code| format!("{code:X?}"))?;
         rows.push(row("invoke_empty_teei", 50, || empty(&mut session))?);
     }
-    card::rows(&mut rows)?;
-    payments::rows(&mut rows)?;
-    trustlets::rows(&mut rows)?;
+    if pins {
+        card::pins(&mut rows)?;
+    } else {
+        card::rows(&mut rows)?;
+        payments::rows(&mut rows)?;
+        trustlets::rows(&mut rows)?;
+    }
     rows.iter().for_each(Row::print);
     Ok(())
 }

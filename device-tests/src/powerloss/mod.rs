@@ -3,24 +3,21 @@
 //! about the past lies in /work, on the host, which does not lose power.
 
 pub mod endurance;
+mod pins;
 mod trustlets;
 
 use crate::{
     Outcome, ensure,
-    lab::{self, Digits, Lab, say},
+    lab::{self, Lab, say},
+    pad,
 };
 use std::{collections::BTreeMap, fs, path::Path};
 use tapvault::{
-    ClientError, Wallet,
+    Wallet,
     optee::{Login, Optee},
-    wallet::Purpose,
 };
-use tapvault_network::{issuer::Issuer, registry::CNY};
-use tapvault_proto::{
-    card::ATC_RANGE,
-    id::CardId,
-    pin::{BeginVerifyRequest, PinState, TicketPurpose},
-};
+use tapvault_network::issuer::Issuer;
+use tapvault_proto::{card::ATC_RANGE, id::CardId, pin::PinState};
 
 const JOURNAL: &str = "/work/journal";
 const BANK: &str = "/work/bank.json";
@@ -31,8 +28,8 @@ const MOST_POINTS: u32 = 200;
 type Device = Wallet<Optee>;
 
 /// What can be interrupted.
-pub const PHASES: [&str; 9] =
-    ["issue", "reissue", "verify", "change", "set", "unlock", "prepare", "debit", "life"];
+pub const PHASES: [&str; 10] =
+    ["issue", "reissue", "verify", "cancel", "change", "set", "unlock", "prepare", "debit", "life"];
 
 /// Facts that survive the machine, by name.
 struct Journal(BTreeMap<String, String>);
@@ -91,12 +88,14 @@ pub fn run(phases: &[String]) -> Outcome<()> {
     let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
     let mut lab = Lab::new()?;
     lab.issuer = Issuer::open_or_create(Path::new(BANK)).map_err(say)?;
+    // Each boot is a process of its own, and so is its pad.
+    pad::pair(&mut wallet)?;
     if journal.0.is_empty() {
         let card = lab.provision(&mut wallet)?;
-        lab.set_pin(&mut wallet, "1379")?;
+        lab.set_pin(&mut wallet, pins::PINS[0])?;
         let facts = [
             ("card", card.to_string()),
-            ("pin", "1379".into()),
+            ("pin", pins::PINS[0].into()),
             ("phase", "0".into()),
             ("point", "0".into()),
         ];
@@ -154,14 +153,8 @@ fn ready(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device, phase: &str)
             }
             journal.set(&[("atc", last.to_string())])
         }
-        "unlock" => {
-            // Spends a try, for the command to give back.
-            let provider = lab.provider_id();
-            lab::wait_for_try(wallet, provider).map_err(say)?;
-            let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY, exact: false };
-            wallet.call(&begin).map(|_| ()).map_err(say)
-        }
         "debit" | "life" => trustlets::ready(journal, phase),
+        phase if pins::PHASES.contains(&phase) => pins::ready(lab, wallet, card),
         _ => Ok(()),
     }
 }
@@ -175,7 +168,6 @@ fn interrupted(
     line: &str,
 ) -> Outcome<()> {
     let card = journal.card()?;
-    let pin = journal.get("pin")?.to_string();
     match phase {
         "issue" | "reissue" => {
             let card = if phase == "issue" {
@@ -188,41 +180,11 @@ fn interrupted(
             arm(line)?;
             wallet.add_card(package.as_bytes()).map(|_| ()).map_err(say)
         }
-        "verify" => {
-            arm(line)?;
-            let purpose = Purpose { card, ceiling: 100_000, currency: CNY };
-            wallet.verify_pin(lab.provider_id(), purpose, &mut Digits::of(&[&pin])).map_err(say)?;
-            journal.set(&[("begun", "finished".into())])
-        }
-        "unlock" => {
-            let number = journal.number("unlocks").unwrap_or(0) + 1;
-            journal.set(&[("unlocks", number.to_string())])?;
-            let challenge = wallet.pin_challenge().map_err(say)?;
-            let command = lab.provider.unlock(challenge, number);
-            arm(line)?;
-            wallet.unlock_pin(&command).map_err(say)?;
-            journal.set(&[("begun", "finished".into())])
-        }
-        "set" => {
-            let new = if pin == "1379" { "2846" } else { "1379" };
-            journal.set(&[("new", new.into())])?;
-            let challenge = wallet.pin_challenge().map_err(say)?;
-            let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
-            arm(line)?;
-            wallet.set_pin(ticket, &mut Digits::of(&[new])).map_err(say)?;
-            journal.set(&[("begun", "finished".into())])
-        }
-        "change" => {
-            let new = if pin == "1379" { "2846" } else { "1379" };
-            journal.set(&[("new", new.into())])?;
-            arm(line)?;
-            wallet.change_pin(lab.provider_id(), &mut Digits::of(&[&pin, new])).map_err(say)?;
-            journal.set(&[("begun", "finished".into())])
-        }
         "prepare" => {
             arm(line)?;
             wallet.prepare_tap(card, false).map(|_| ()).map_err(say)
         }
+        phase if pins::PHASES.contains(&phase) => pins::interrupted(journal, lab, wallet, phase, line),
         _ => trustlets::interrupted(journal, phase, line),
     }
 }
@@ -251,12 +213,6 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
                 journal.set(&[("cards", now.to_string())])?;
             }
         }
-        "verify" | "change" | "set" | "unlock" => {
-            ensure(state.tries_left >= 2, || format!("{} tries left", state.tries_left))?;
-            if finished {
-                ensure(state.tries_left == 3, || "a success that was reported is lost".into())?;
-            }
-        }
         "prepare" => {
             let last = journal.number("atc").unwrap_or(0);
             let (request, _) = lab::pay(lab, wallet, journal.card()?, (100, false, false))?;
@@ -269,7 +225,11 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
         "debit" | "life" => trustlets::check(journal, &phase, finished)?,
         _ => {}
     }
-    pin_is_known(journal, lab, wallet, finished)?;
+    if pins::PHASES.contains(&phase.as_str()) {
+        pins::check(journal, lab, wallet, (&phase, state.tries_left))?;
+    } else {
+        lab.verify(wallet, journal.card()?, journal.get("pin")?).map_err(say)?;
+    }
     // The card is whole, whatever its key version is.
     let (_, decision) = match lab::pay(lab, wallet, journal.card()?, (100, true, true))? {
         paid if paid.1.is_approved() => paid,
@@ -284,21 +244,4 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
         paid => paid,
     };
     ensure(decision.is_approved(), || format!("the card: {decision}"))
-}
-
-/// The PIN is the old one or the new one; afterwards the journal knows which.
-fn pin_is_known(journal: &mut Journal, lab: &Lab, wallet: &mut Device, finished: bool) -> Outcome<()> {
-    let card = journal.card()?;
-    let old = journal.get("pin")?.to_string();
-    let new = journal.get("new").ok().map(str::to_string).filter(|new| *new != old);
-    let expected = new.as_ref().filter(|_| finished).unwrap_or(&old).clone();
-    match lab.verify(wallet, card, &expected) {
-        Ok(()) => journal.set(&[("pin", expected)]),
-        Err(ClientError::WrongPin { .. }) if !finished => {
-            let new = new.ok_or("the PIN is not what it was")?;
-            lab.verify(wallet, card, &new).map_err(|error| format!("neither PIN: {error}"))?;
-            journal.set(&[("pin", new)])
-        }
-        Err(error) => Err(format!("the PIN: {error}")),
-    }
 }

@@ -6,6 +6,7 @@ mod card;
 mod pad;
 mod payments;
 pub mod pin;
+mod relay;
 mod route;
 mod token;
 
@@ -42,6 +43,11 @@ use pin::{
     a_bank_pin_is_for_the_card_that_was_prepared, a_bank_pin_leaves_as_a_block_that_its_bank_checks_once,
     a_banks_pin_key_comes_sealed_once, a_simple_pin_is_refused, a_spent_try_makes_the_next_one_wait,
     only_the_banks_command_unlocks,
+};
+use relay::{
+    a_relay_that_alters_messages_has_nothing_shown, a_relay_that_delays_messages_gains_nothing,
+    a_relay_that_drops_messages_gains_nothing, a_relay_that_records_learns_no_digit_and_no_number_of_them,
+    a_relay_that_reorders_messages_gains_nothing, a_relay_that_replays_messages_gains_nothing,
 };
 use route::{
     a_card_in_the_element_pays_by_leave_of_the_tee, a_relay_to_the_element_gains_nothing,
@@ -129,6 +135,12 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         a_frame_of_another_session_costs_the_try,
         a_frame_holds_what_was_asked_for,
         a_pairing_is_the_factorys_and_the_newest,
+        a_relay_that_records_learns_no_digit_and_no_number_of_them,
+        a_relay_that_drops_messages_gains_nothing,
+        a_relay_that_reorders_messages_gains_nothing,
+        a_relay_that_replays_messages_gains_nothing,
+        a_relay_that_delays_messages_gains_nothing,
+        a_relay_that_alters_messages_has_nothing_shown,
         card_data_bind_a_card,
         a_chip_card_binds_by_its_own_cryptogram,
         only_certified_banks_get_card_data,

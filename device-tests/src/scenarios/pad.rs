@@ -8,13 +8,13 @@ use crate::{
     pad::{self, LabPad, Opened, begin, begin_card_data, keys_of, pin},
     scenarios::binding::at_desk,
 };
-use tapvault::{ClientError, Transport, Wallet, wallet::Purpose};
+use tapvault::{ClientError, Transport, Wallet};
 use tapvault_network::{device::Factory, lab::LabBank, registry::CNY};
 use tapvault_pad_link::pad::Answered;
 use tapvault_proto::{
     Error,
     approval::{Approval, BeginApprovalRequest},
-    id::TrustletName,
+    id::{CardId, TrustletName},
     pad::{
         Entered, Frame, PAD_PATIENCE_S, PadAnswer, PadMessage, PadOffer, PadOfferRequest, PadPurpose,
         PadSuite, Pairing, Showing,
@@ -23,6 +23,7 @@ use tapvault_proto::{
         BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, EntryReply,
         FinishRequest, PinState, SubmitRequest, TicketPurpose, Transfer, Verdict,
     },
+    refused::{ConfirmPrepareRequest, RefusedTap},
     service::Request,
     token::Channel,
     wire::{Bytes, Wire, decode_exact, encode_into},
@@ -55,7 +56,7 @@ fn altered<W: Wire>(message: &W) -> Outcome<Vec<W>> {
 }
 
 /// Begins an entry as soon as the spent tries allow it.
-fn begin_when_due<T: Transport, R: Request<Reply = EntryReply>>(
+pub(super) fn begin_when_due<T: Transport, R: Request<Reply = EntryReply>>(
     lab: &Lab,
     wallet: &mut Wallet<T>,
     request: &R,
@@ -104,6 +105,8 @@ pub fn the_pad_shows_what_an_entry_is_for<T: Transport>(make: &dyn Fn() -> Walle
         let ticket = lab.provider.ticket(TicketPurpose::Reset, challenge);
         let opened = begin(wallet, &BeginSetRequest { ticket }).map_err(say)?;
         has_shown(&opened, &shown(PadPurpose::SetPin))?;
+        unverified(wallet, card, 12_345)?;
+        wallet.call(&ConfirmPrepareRequest { card }).map_err(say)?;
         for (exact, purpose) in [(false, PadPurpose::ArmTap), (true, PadPurpose::ConfirmTap)] {
             let verify = BeginVerifyRequest { provider, card, ceiling: 12_345, currency: CNY, exact };
             has_shown(&shown_and_cancelled(&lab, wallet, &verify)?, &paid(purpose))?;
@@ -136,7 +139,8 @@ pub fn the_pad_shows_what_an_entry_is_for<T: Transport>(make: &dyn Fn() -> Walle
     Ok(())
 }
 
-/// Tap, PIN, tap: what the holder saw is paid, nothing below, above or beside it.
+/// Tap, PIN, tap: the pad shows what the terminal wanted, by the card trusted app's word, and that is paid: nothing below,
+/// above or beside it, and once.
 ///
 /// # Errors
 /// What does not hold.
@@ -144,24 +148,51 @@ pub fn an_exact_verification_pays_exactly<T: Transport>(make: &dyn Fn() -> Walle
     let wallet = &mut make();
     let (lab, card) = prepared(wallet)?;
     let provider = lab.provider_id();
-    let refused_first = status(wallet, card, false, &lab::gpo_command(100, true))?;
-    ensure(refused_first == NEEDS_PIN, || format!("{refused_first:04X}"))?;
-    for (ceiling, currency, fits) in
-        [(100, CNY, true), (101, CNY, false), (99, CNY, false), (100, 0x0840, false)]
-    {
-        let purpose = Purpose { card, ceiling, currency };
-        wallet.confirm_tap(provider, purpose, &mut Digits::of(&[PIN])).map_err(say)?;
-        let answer = status(wallet, card, true, &lab::gpo_command(100, true))?;
+    let digits = &mut Digits::of(&[PIN; 4]);
+    refused(wallet.confirm_tap(provider, card, digits), Error::NothingRefused)?;
+    for (amount, then, fits) in [(100, 100, true), (100, 101, false), (100, 99, false), (7, 7, true)] {
+        unverified(wallet, card, amount)?;
+        let tap = wallet.confirm_tap(provider, card, digits).map_err(say)?;
+        ensure(tap == RefusedTap { amount: amount.into(), currency: CNY }, || format!("{tap:?}"))?;
+        let shown = digits.shown.last().ok_or("nothing was shown")?;
+        ensure((shown.amount, shown.currency) == (tap.amount, tap.currency), || format!("{shown:?}"))?;
+        let answer = status(wallet, card, true, &lab::gpo_command(then, true))?;
         let expected = if fits { 0x9000 } else { NEEDS_PIN };
-        ensure(answer == expected, || format!("{ceiling} in {currency:04X}: {answer:04X}"))?;
+        ensure(answer == expected, || format!("{amount}, then {then}: {answer:04X}"))?;
     }
+    // It was paid, so there is nothing more to confirm.
+    refused(wallet.confirm_tap(provider, card, digits), Error::NothingRefused)?;
+    // What a client says besides has no weight.
+    unverified(wallet, card, 100)?;
+    wallet.call(&ConfirmPrepareRequest { card }).map_err(say)?;
+    let exact = BeginVerifyRequest { provider, card, ceiling: 100, currency: CNY, exact: true };
+    for other in [
+        BeginVerifyRequest { ceiling: 99, ..exact },
+        BeginVerifyRequest { ceiling: 101, ..exact },
+        BeginVerifyRequest { currency: 0x0840, ..exact },
+        BeginVerifyRequest { card: CardId([0xEE; 16]), ..exact },
+        BeginVerifyRequest { provider: LabBank::B.id(), ..exact },
+    ] {
+        refused(begin(wallet, &other), Error::NothingRefused)?;
+    }
+    ensure(tries(wallet, &lab)? == (PinState::Set, 3), || "a refused beginning cost a try".into())?;
+    let mut opened = begin(wallet, &exact).map_err(say)?;
+    let (entry, typed) = (opened.entry, opened.pin(PIN)?);
+    wallet.call(&typed).map_err(say)?;
+    wallet.call(&FinishRequest { entry }).map_err(say)?;
+    // Handed over for one entry.
+    refused(begin(wallet, &exact), Error::NothingRefused)?;
     // It is good for a tap and for nothing else; refused there, it still is.
-    let purpose = Purpose { card, ceiling: 100, currency: CNY };
-    wallet.confirm_tap(provider, purpose, &mut Digits::of(&[PIN])).map_err(say)?;
     refused(wallet.nfc_on(card), Error::NoVerification)?;
     refused(wallet.choose_card(card, true), Error::NoVerification)?;
     let answer = status(wallet, card, true, &lab::gpo_command(100, true))?;
     ensure(answer == 0x9000, || format!("{answer:04X}"))
+}
+
+/// A terminal wants so much, verified, and is refused.
+fn unverified<T: Transport>(wallet: &mut Wallet<T>, card: CardId, amount: u32) -> Outcome<()> {
+    let answer = status(wallet, card, false, &lab::gpo_command(amount, true))?;
+    ensure(answer == NEEDS_PIN, || format!("{answer:04X}"))
 }
 
 /// The pad's word that nothing was submitted gives back the try of this entry, and no other.

@@ -35,6 +35,7 @@ use tapvault_proto::{
     device::{ChallengeReply, Sealing},
     document::SealedPackage,
     element::InstallElementKeysRequest,
+    emv::apdu::StatusWord,
     id::{Address, Caller, CardId, ProviderId, TrustletName, login},
     limited::ReplenishRequest,
     offline::Offline,
@@ -42,6 +43,7 @@ use tapvault_proto::{
     pad::{PadMessage, PadOfferRequest, PadSuite},
     pin::{BeginVerifyRequest, FinishRequest, METHODS as PIN, TakeConfirmation, TicketPurpose, Transfer},
     profile::{CardProfile, Product},
+    refused::ConfirmPrepareRequest,
     route::Endpoint,
     service::{Request, Service},
     token::TokenAction,
@@ -267,6 +269,10 @@ pub fn use_everything(watched: &Watched) {
 
 /// An entry whose session has keys that are looked for.
 fn pad_session(watched: &Watched, wallet: &mut Wallet<Recorded>, provider: ProviderId, suite: PadSuite) {
+    // What is confirmed exactly was wanted by a terminal before.
+    let answer = lab::tap(wallet, CARD_ID, false, &lab::gpo_command(1, true)).unwrap();
+    assert_eq!(answer.status(), StatusWord::VerificationNeeded as u16);
+    wallet.call(&ConfirmPrepareRequest { card: CARD_ID }).unwrap();
     let mut link = LabPad::default();
     watched.phone.device.borrow_mut().random = RANDOM_SESSION;
     let offer = wallet.call(&PadOfferRequest { suite }).unwrap();

@@ -36,6 +36,11 @@ pub const WALLET: Caller = Caller {
     login: login::USER,
     uuid: Uuid(*b"\xfc\x34\x27\x5c\xd8\xdd\x5b\xa7\x96\x8b\x50\x47\x18\x36\x3b\x87"),
 };
+/// The kernel's UUID of group 1000, which the lab's policy admits as a wallet too.
+pub const OTHER_APP: Caller = Caller {
+    login: login::GROUP,
+    uuid: Uuid(*b"\x0e\xce\x43\xed\x00\x1d\x51\xbd\xba\xb7\x48\x0c\x89\x54\xc3\xcf"),
+};
 /// The kernel's UUID of user 1001, whom no rule names.
 pub const MALLORY: Caller = Caller {
     login: login::USER,

@@ -5,7 +5,7 @@ use crate::{common::Phone, prepared, refusal};
 use std::collections::HashMap;
 use tapvault::{ClientError, Wallet, sim::Sim};
 use tapvault_device_tests::{
-    lab::{self, Lab},
+    lab::{self, Digits, Lab},
     pad::{LabPad, pin},
     random::Random,
 };
@@ -14,14 +14,17 @@ use tapvault_proto::{
     Error,
     approval::{Approval, BeginApprovalRequest},
     freshness::MAX_BOOKED,
-    id::CardId,
+    id::{CardId, TrustletName},
     pad::{Entered, Frame, PadAnswer, PadMessage, PadOffer, PadOfferRequest, PadPurpose, PadShow, PadSuite},
     pin::{
-        BeginChangeRequest, BeginVerifyRequest, EntryReply, FinishRequest, RETRY_DELAYS_MS, SubmitRequest,
-        TRY_LIMIT, VERIFICATION_LIFE_MS, Verdict,
+        BeginChangeRequest, BeginConfirmRequest, BeginSetRequest, BeginVerifyRequest, EnrolmentTicket,
+        EntryReply, FinishRequest, RETRY_DELAYS_MS, SubmitRequest, TRY_LIMIT, TicketPurpose, Transfer,
+        VERIFICATION_LIFE_MS, Verdict,
     },
+    refused::ConfirmPrepareRequest,
     service::Service,
-    wire::{Wire, decode_exact, encode_into},
+    tries::UnlockPinRequest,
+    wire::{Bytes, Wire, decode_exact, encode_into},
 };
 
 const STEPS: usize = 10_000;
@@ -58,6 +61,9 @@ struct World {
     shows: Vec<PadShow>,
     entries: Vec<u32>,
     frames: Vec<Frame>,
+    // What the bank gave, each good once.
+    commands: Vec<UnlockPinRequest>,
+    tickets: Vec<EnrolmentTicket>,
     // What is true: whatever the pad sealed, and for which purpose.
     sealed: HashMap<Vec<u8>, (Did, PadPurpose)>,
     verifies: Vec<u32>,
@@ -100,6 +106,8 @@ impl World {
             shows: Vec::new(),
             entries: Vec::new(),
             frames: Vec::new(),
+            commands: Vec::new(),
+            tickets: Vec::new(),
             sealed: HashMap::new(),
             verifies: Vec::new(),
             pin: 0,
@@ -124,11 +132,11 @@ impl World {
     }
 
     /// The last one mostly, else any; now and then with one bit changed.
-    fn pick<W: Wire + Copy>(&mut self, from: impl Fn(&Self) -> &Vec<W>) -> Option<W> {
+    fn pick<W: Wire + Clone>(&mut self, from: impl Fn(&Self) -> &Vec<W>) -> Option<W> {
         let len = from(self).len();
         let last = len.checked_sub(1)?;
         let at = if self.random.one_in(6) { self.random.index(len) } else { last };
-        let picked = from(self)[at];
+        let picked = from(self)[at].clone();
         if !self.random.one_in(12) {
             return Some(picked);
         }
@@ -181,7 +189,14 @@ impl World {
 
     fn begin(&mut self, client: usize) {
         let (provider, card) = (LabBank::A.id(), self.card);
-        match self.random.index(4) {
+        match self.random.index(5) {
+            4 => {
+                let payee = Bytes::from_slice(b"somebody").unwrap();
+                let transfer = Transfer { amount: 100, currency: CNY, payee };
+                let trustlet = TrustletName::new(b"shield").unwrap();
+                let reply = self.clients[client].call(&BeginConfirmRequest { provider, trustlet, transfer });
+                self.begun(reply);
+            }
             0 => {
                 let request = BeginApprovalRequest { provider, approval: Approval::code(card) };
                 let reply = self.clients[client].call(&request);
@@ -193,6 +208,11 @@ impl World {
             }
             choice => {
                 let exact = choice == 2;
+                if exact {
+                    // A terminal of the adversary's own wants so much.
+                    let _ = lab::tap(&mut self.clients[client], card, false, &lab::gpo_command(100, true));
+                    let _ = self.clients[client].call(&ConfirmPrepareRequest { card });
+                }
                 let request = BeginVerifyRequest { provider, card, ceiling: 100, currency: CNY, exact };
                 let reply = self.clients[client].call(&request);
                 self.verifies.extend(reply.iter().map(|reply| reply.entry));
@@ -292,11 +312,45 @@ impl World {
         assert!(self.used <= self.facts, "a payment that nobody verified");
     }
 
+    /// What the bank gave before, once more, for whatever challenge is out now.
+    fn replay_the_bank(&mut self, client: usize) {
+        if self.random.one_in(2) {
+            let _ = self.clients[client].pin_challenge();
+        }
+        if let Some(command) = self.pick(|world| &world.commands) {
+            self.clients[client].unlock_pin(&command).unwrap_err();
+            self.count("replayed");
+        }
+        if let Some(ticket) = self.pick(|world| &world.tickets) {
+            self.clients[client].call(&BeginSetRequest { ticket }).unwrap_err();
+            self.count("replayed");
+        }
+    }
+
+    /// The bank gives the tries back, with the PIN that is set.
+    fn help(&mut self) {
+        let mut wallet = self.phone.wallet();
+        let challenge = wallet.pin_challenge().unwrap();
+        if self.random.one_in(2) {
+            let number = u32::try_from(self.commands.len()).unwrap() + 1;
+            let command = self.lab.provider.unlock(challenge, number);
+            assert_eq!(wallet.unlock_pin(&command).unwrap(), TRY_LIMIT);
+            self.commands.push(command);
+            self.count("unlocked");
+        } else {
+            let ticket = self.lab.provider.ticket(TicketPurpose::Reset, challenge);
+            wallet.set_pin(ticket.clone(), &mut Digits::of(&[PINS[self.pin]])).unwrap();
+            self.tickets.push(ticket);
+            self.count("reset");
+        }
+        (self.bound, self.owed) = (TRY_LIMIT, None);
+    }
+
     fn step(&mut self) {
         // The first of each kind below, in their order.
         const ORDER: [usize; 8] = [0, 3, 6, 9, 12, 15, 18, 20];
         let mut client = self.random.index(2);
-        let mut choice = self.random.index(24);
+        let mut choice = self.random.index(26);
         if !self.random.one_in(4) {
             choice = ORDER[self.next];
             if self.next == 0 {
@@ -339,6 +393,7 @@ impl World {
                 self.clients = [self.phone.wallet(), self.phone.wallet()];
                 self.owed = None;
             }
+            24 => self.replay_the_bank(client),
             // Asking settles what an entry is owed.
             _ => {
                 let state = self.clients[client].pin_state(LabBank::A.id()).unwrap();
@@ -365,12 +420,8 @@ fn ten_thousand_steps_of_a_hostile_normal_world_gain_nothing() {
         }
         assert!(after <= world.bound, "step {step}: {after} tries, {} were booked", world.bound);
         if after == 0 {
-            // The bank helps.
             world.phone.advance(VERIFICATION_LIFE_MS);
-            let mut wallet = world.phone.wallet();
-            world.lab.set_pin(&mut wallet, PINS[world.pin]).unwrap();
-            (world.bound, world.owed) = (TRY_LIMIT, None);
-            world.count("reset");
+            world.help();
         }
     }
     for secret in PINS.into_iter().chain([WRONG]) {
@@ -382,7 +433,7 @@ fn ten_thousand_steps_of_a_hostile_normal_world_gain_nothing() {
     println!("{:?}", world.counts);
     for what in [
         "up", "begun", "shown", "right", "wrong", "nothing", "forged", "finished", "changed", "paid",
-        "delayed", "reset",
+        "delayed", "reset", "unlocked", "replayed",
     ] {
         let count = world.counts.get(what).copied().unwrap_or(0);
         assert!(count > 5, "too few of {what}: {count}");

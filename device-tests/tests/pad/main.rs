@@ -4,7 +4,7 @@ mod adversary;
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::Phone;
+use common::{OTHER_APP, Phone};
 use tapvault::{ClientError, Wallet, sim::Sim};
 use tapvault_device_tests::{
     lab::{self, Digits, Lab, PIN},
@@ -13,9 +13,11 @@ use tapvault_device_tests::{
 use tapvault_network::{lab::LabBank, registry::CNY};
 use tapvault_proto::{
     Error,
+    emv::apdu::StatusWord,
     id::CardId,
     pad::{PAD_PATIENCE_S, PAD_SESSION_LIFE_MS, PadMessage, PadOfferRequest, PadSuite},
     pin::{BeginVerifyRequest, FinishRequest, VERIFICATION_LIFE_MS},
+    refused::ConfirmPrepareRequest,
     service::Service,
 };
 
@@ -58,6 +60,36 @@ fn a_session_waits_ten_seconds_for_its_entry() {
         assert_eq!(refusal(wallet.call(&answer)), refused, "{wait}");
     }
     assert_eq!(tries(&mut wallet), 2, "the one entry that began");
+}
+
+#[test]
+fn what_a_terminal_wanted_is_for_the_app_that_presented_and_for_a_minute() {
+    let (phone, lab, card) = prepared();
+    let mut wallet = phone.wallet();
+    let wanted = |wallet: &mut Wallet<Sim>| {
+        let answer = lab::tap(wallet, card, false, &lab::gpo_command(100, true)).unwrap();
+        assert_eq!(answer.status(), StatusWord::VerificationNeeded as u16);
+    };
+    let exact = BeginVerifyRequest { ceiling: 100, exact: true, ..verify(card) };
+    wanted(&mut wallet);
+    let mut other = Wallet::new(phone.sim.as_caller(OTHER_APP));
+    assert_eq!(refusal(other.call(&ConfirmPrepareRequest { card })), Some(Error::NothingRefused));
+    wallet.call(&ConfirmPrepareRequest { card }).unwrap();
+    pad::pair(&mut other).unwrap();
+    assert_eq!(refusal(pad::begin(&mut other, &exact).map(|_| ())), Some(Error::NothingRefused));
+    // Handed over it lasts a minute, and can be handed over again.
+    phone.advance(VERIFICATION_LIFE_MS);
+    assert_eq!(refusal(pad::begin(&mut wallet, &exact).map(|_| ())), Some(Error::NothingRefused));
+    wallet.confirm_tap(lab.provider_id(), card, &mut Digits::of(&[PIN])).unwrap();
+    // Not so when the card is not what it was, and after a start.
+    wanted(&mut wallet);
+    wallet.suspend(card).unwrap();
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    wallet.resume(card).unwrap();
+    assert_eq!(refusal(wallet.call(&ConfirmPrepareRequest { card })), Some(Error::NothingRefused));
+    wanted(&mut wallet);
+    phone.restart();
+    assert_eq!(refusal(phone.wallet().call(&ConfirmPrepareRequest { card })), Some(Error::NothingRefused));
 }
 
 #[test]

@@ -40,7 +40,7 @@ use tapvault_proto::{
         self, EnrolmentTicket, Pin, PinState, ProviderCertificate, TicketPurpose, Verdict, VerificationMethod,
     },
     profile::{CardKeys, Key128, Oda, OdaKey, Product, SecretBytes},
-    route,
+    refused, route,
     service::{Rights, Service},
     supervisor::{self, SessionCount},
     token::{Channel, ChannelKey, TimeStatement, TokenAction, TokenCommand},

@@ -164,6 +164,12 @@ pub fn bank_pin_samples(lines: &mut String) {
     let offer = bank_pin::OfferTokenRequest { provider: PROVIDER, card: CARD, app: CALLER, token };
     sample(lines, "pin.offer_token.request", &offer);
     sample(lines, "pin.offer_token.reply", &bank_pin::OfferTokenReply {});
+    let tap = refused::RefusedTap { amount: 12_345, currency: 0x0156 };
+    let offer = refused::OfferRefusedRequest { provider: PROVIDER, card: CARD, app: CALLER, tap };
+    sample(lines, "pin.offer_refused.request", &offer);
+    sample(lines, "pin.offer_refused.reply", &refused::OfferRefusedReply {});
+    sample(lines, "card.confirm_prepare.request", &refused::ConfirmPrepareRequest { card: CARD });
+    sample(lines, "card.confirm_prepare.reply", &tap);
     sample(lines, "pin.draw_pin_key.request", &bank_pin::DrawPinKeyRequest {});
     let drawn = bank_pin::DrawPinKeyReply { challenge: [0x33; 32], recipient: [0x04; 65] };
     sample(lines, "pin.draw_pin_key.reply", &drawn);

@@ -111,6 +111,6 @@ impl Applet {
         });
         let processed = transaction::process(card, permit, command, armed, (now, random));
         card.recall();
-        processed.unwrap_or_else(Processed::from)
+        processed.unwrap_or_else(|refusal| refusal.status().into())
     }
 }

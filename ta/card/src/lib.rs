@@ -33,6 +33,7 @@ mod prepared;
 mod present;
 mod provision;
 mod qr;
+mod refused;
 mod route;
 mod store;
 pub mod suite;
@@ -53,6 +54,7 @@ use life::Next;
 use nfc::Nfc;
 use online::{Checked, Ready};
 use prepared::Prepared;
+use refused::Refused;
 use route::Routes;
 use store::{Life, Place, Store};
 use tapvault_proto::{
@@ -82,6 +84,7 @@ use tapvault_proto::{
     limited::{KeysLeft, KeysLeftRequest, ReplenishRequest},
     offline::{OfflineCommand, OfflineState, OfflineStateRequest},
     online::{OnlinePayReply, OnlinePayRequest, OnlinePrepareRequest},
+    refused::{ConfirmPrepareRequest, RefusedTap},
     route::{ChooseAppRequest, ChooseCardRequest, RouteRequest, RoutesReply, RoutesRequest},
     service::Service,
     token::{Channel, TimeStatement, TokenCommand},
@@ -110,6 +113,7 @@ pub struct Card {
     device: Option<Device>,
     challenge: Option<Challenge>,
     armed: Option<Armed>,
+    refused: Option<Refused>,
     code: Option<Prepared<()>>,
     order: Option<Prepared<Ready>>,
     reader: Option<Reader>,
@@ -316,6 +320,10 @@ impl<T: Tee> CardService for Call<'_, T> {
 
     fn tap_prepare(&mut self, request: TapPrepareRequest) -> Result<TapPrepareReply, Error> {
         self.make_ready(request)
+    }
+
+    fn confirm_prepare(&mut self, request: ConfirmPrepareRequest) -> Result<RefusedTap, Error> {
+        self.offer_refused(request.card)
     }
 
     fn nfc_state(&mut self, _: NfcStateRequest) -> Result<NfcStateReply, Error> {

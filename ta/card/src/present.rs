@@ -174,6 +174,7 @@ impl<T: Tee> Call<'_, T> {
     /// Forgets what was verified, approved and begun for a card as it was.
     pub fn disarm(&mut self, card: CardId) {
         self.app.armed.take_if(|armed| armed.card == card);
+        self.app.refused.take_if(|refused| refused.card == card);
         drop_if(&mut self.app.reader, |reader| reader.card == card);
         drop_if(&mut self.app.exchange, |exchange| exchange.card == card);
         Prepared::forget(&mut self.app.code, card);

@@ -1,6 +1,8 @@
 //! A tap from the TEE: what is made ready ahead of it, and the one command that enters.
 
-use crate::{Call, answers::static_answers, engine, offline, store::Store, token, transaction};
+use crate::{
+    Call, answers::static_answers, engine, offline, refused::Refused, store::Store, token, transaction,
+};
 use tapvault_proto::{
     Error,
     card::{TapGpoReply, TapGpoRequest, TapPrepareReply, TapPrepareRequest},
@@ -66,6 +68,8 @@ impl<T: Tee> Call<'_, T> {
     pub fn tap(&mut self, request: TapGpoRequest) -> Result<TapGpoReply, Error> {
         // Consumed before anything can go wrong.
         let armed = self.app.armed.take_if(|armed| armed.card == request.card);
+        self.app.refused.take_if(|refused| refused.card == request.card);
+        let caller = self.caller()?;
         let product = self.store()?.card(request.card)?.profile.product;
         self.may_present(product, Endpoint::Tee)?;
         let switched_on = self.nfc_permits().is_ok();
@@ -73,7 +77,7 @@ impl<T: Tee> Call<'_, T> {
         let card = Store::loaded(&mut app.store, *tee)?.card_mut(request.card)?;
         let [0x80, 0xA8, ..] = request.command.as_slice() else { return Err(Error::BadParameters) };
         let selected = request.aid.starts_with(&card.profile.product.aid());
-        let mut record = None;
+        let (mut record, mut refused) = (None, None);
         let response = CardApplication::selected().transmit(&[], &request.command, |_, command| {
             if !selected || !switched_on {
                 return StatusWord::ConditionsNotSatisfied.into();
@@ -87,10 +91,16 @@ impl<T: Tee> Call<'_, T> {
             if processed.is_ok() {
                 app.nfc.count();
             }
-            let processed = processed.unwrap_or_else(Processed::from);
+            let processed = processed.unwrap_or_else(|refusal| {
+                refused = refusal.unverified();
+                Processed::from(refusal.status())
+            });
             record.clone_from(&processed.record);
             processed
         });
+        if let Some(tap) = refused {
+            app.refused = Some(Refused { card: request.card, app: caller, tap });
+        }
         Ok(TapGpoReply { response: response.into_bytes(), record })
     }
 }

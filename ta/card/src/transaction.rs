@@ -16,6 +16,7 @@ use tapvault_proto::{
     },
     id::CardId,
     profile::{CardProfile, VerificationStatus},
+    refused::RefusedTap,
     wire::Bytes,
 };
 use tapvault_tee::Millis;
@@ -48,22 +49,56 @@ impl Armed {
     }
 }
 
+/// Why GET PROCESSING OPTIONS is refused.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal {
+    /// By this status word.
+    Status(StatusWord),
+    /// By this status word, for want of a verification of what the terminal wanted.
+    Unverified(StatusWord, RefusedTap),
+}
+
+impl Refusal {
+    /// What the terminal is told.
+    pub const fn status(self) -> StatusWord {
+        match self {
+            Self::Status(status) | Self::Unverified(status, _) => status,
+        }
+    }
+
+    /// What the holder can confirm, so that the next tap is answered.
+    pub const fn unverified(self) -> Option<RefusedTap> {
+        match self {
+            Self::Status(_) => None,
+            Self::Unverified(_, tap) => Some(tap),
+        }
+    }
+}
+
+impl From<StatusWord> for Refusal {
+    fn from(status: StatusWord) -> Self {
+        Self::Status(status)
+    }
+}
+
 /// How the holder is verified, by the terminal's word and the profile.
 fn verification(
     profile: &CardProfile,
     terminal: &PdolData,
     amount: u64,
     fact_fits: bool,
-) -> Result<Verification, StatusWord> {
+) -> Result<Verification, Refusal> {
     let ttq = terminal.ttq;
+    let currency = u16::from_be_bytes(terminal.currency);
+    let needed = || Refusal::Unverified(needed(profile), RefusedTap { amount, currency });
     // An amount in another currency cannot be held against the card's.
-    let of_the_card = u16::from_be_bytes(terminal.currency) == profile.currency;
+    let of_the_card = currency == profile.currency;
     let limited = profile.verification_from != CardProfile::NEVER;
     let card_wants_pin = limited && (!of_the_card || amount >= profile.verification_from);
     if fact_fits {
         Ok(Verification::WalletPin)
     } else if card_wants_pin {
-        Err(needed(profile))
+        Err(needed())
     } else if !ttq.verification_required() {
         Ok(Verification::None)
     } else if ttq.online_pin() && profile.online_pin_allowed && !ttq.offline_only() {
@@ -71,7 +106,7 @@ fn verification(
     } else if ttq.signature() && profile.signature_allowed {
         Ok(Verification::Signature)
     } else {
-        Err(needed(profile))
+        Err(needed())
     }
 }
 
@@ -86,29 +121,29 @@ const fn needed(profile: &CardProfile) -> StatusWord {
 /// surroundings.
 ///
 /// # Errors
-/// The status word to answer with.
+/// What to answer with, and whether a verification was wanting.
 pub fn process(
     card: &mut Card,
     permit: Permit,
     command: &Command<'_>,
     armed: Option<Armed>,
     (now, random): (Millis, impl FnOnce(&mut [u8])),
-) -> Result<Processed, StatusWord> {
+) -> Result<Processed, Refusal> {
     let terminal = &PdolData::from_command(command, card.profile.cvn)?;
     let amount = terminal.amount_minor().ok_or(StatusWord::WrongData)?;
     if terminal.ttq.offline_only() && card.profile.offline.is_none() {
         // Most phone cards are online only.
-        return Err(StatusWord::ConditionsNotSatisfied);
+        return Err(StatusWord::ConditionsNotSatisfied.into());
     }
     if !token::permits_amount(&card.profile, amount, u16::from_be_bytes(terminal.currency)) {
-        return Err(StatusWord::ConditionsNotSatisfied);
+        return Err(StatusWord::ConditionsNotSatisfied.into());
     }
     let fact_fits = armed.is_some_and(|armed| armed.fits(terminal, amount, now));
     let verification = verification(&card.profile, terminal, amount, fact_fits)?;
     let made = if offline::approves(card, terminal, amount, verification) {
         engine::approve(card, permit, terminal, amount, verification)
     } else if terminal.ttq.offline_only() {
-        return Err(StatusWord::ConditionsNotSatisfied);
+        return Err(StatusWord::ConditionsNotSatisfied.into());
     } else {
         engine::make(card, permit, terminal, amount, verification)
     };

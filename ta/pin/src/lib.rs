@@ -22,6 +22,7 @@ mod entry;
 mod freshness;
 mod pad;
 mod record;
+mod refused;
 mod showing;
 mod unlock;
 pub mod verifier;
@@ -33,6 +34,7 @@ use entry::{Approved, Confirmed, Entry, Fact, Purpose, Stage, Wanted};
 use freshness::Run;
 use pad::Pad;
 use record::Record;
+use refused::Refused;
 use subtle::ConstantTimeEq;
 use tapvault_proto::{
     Error, PROTOCOL_VERSION,
@@ -55,6 +57,7 @@ use tapvault_proto::{
         TRY_LIMIT, TakeConfirmation, TakeConfirmationReply, TakeVerificationReply, TakeVerificationRequest,
         TicketPurpose, VERIFICATION_LIFE_MS, Verdict, VerificationMethod,
     },
+    refused::{OfferRefusedReply, OfferRefusedRequest},
     service::{Request, Service},
     tries::{PinDelayReply, PinDelayRequest, UnlockPinReply, UnlockPinRequest},
     trustlet::Forwarded,
@@ -77,6 +80,7 @@ pub struct Pin<T: Tee> {
     approved: Option<Approved>,
     delays: Delays,
     offered: Option<Offered>,
+    refused: Option<Refused>,
     /// For a provider's key for PIN blocks.
     pin_key: Option<Challenge>,
     run: Run,
@@ -96,6 +100,7 @@ impl<T: Tee> Default for Pin<T> {
             approved: None,
             delays: Delays::default(),
             offered: None,
+            refused: None,
             pin_key: None,
             run: Run::default(),
         }
@@ -338,8 +343,16 @@ impl<T: Tee> PinService for Call<'_, T> {
 
     fn begin_verify(&mut self, request: BeginVerifyRequest) -> Result<EntryReply, Error> {
         let BeginVerifyRequest { provider, card, ceiling, currency, exact } = request;
+        if exact {
+            let app = self.app.gate.caller(self.session)?;
+            self.app.check_refused(&request, app, self.tee.now())?;
+        }
         let purpose = Purpose::Verify { card, ceiling, currency, exact };
-        self.app.begin_compared(self.tee, self.session, provider, purpose)
+        let reply = self.app.begin_compared(self.tee, self.session, provider, purpose)?;
+        if exact {
+            self.app.refused = None;
+        }
+        Ok(reply)
     }
 
     fn begin_confirm(&mut self, request: BeginConfirmRequest) -> Result<EntryReply, Error> {
@@ -506,6 +519,11 @@ impl<T: Tee> PinService for Call<'_, T> {
 
     fn draw_pin_key(&mut self, _: DrawPinKeyRequest) -> Result<DrawPinKeyReply, Error> {
         self.app.pin_key_drawn(self.tee)
+    }
+
+    fn offer_refused(&mut self, request: OfferRefusedRequest) -> Result<OfferRefusedReply, Error> {
+        self.app.refused_offered(self.tee, request);
+        Ok(OfferRefusedReply {})
     }
 
     fn take_verification(

@@ -39,9 +39,9 @@ pub enum Command {
         /// Most that may be paid.
         #[arg(long, value_parser = amount, default_value = "1000.00", conflicts_with = "exactly")]
         ceiling: u64,
-        /// What is paid, no more and no less: what a terminal asked when it wanted a verification.
-        #[arg(long, value_name = "AMOUNT", value_parser = amount)]
-        exactly: Option<u64>,
+        /// Exactly what the last terminal wanted, which was refused for want of a verification: the TEE knows it.
+        #[arg(long, conflicts_with = "currency")]
+        exactly: bool,
         /// Currency: ISO 4217 numeric code.
         #[arg(long, value_parser = currency, default_value = "156")]
         currency: u16,
@@ -98,11 +98,10 @@ pub fn run<T: Transport>(command: Command, wallet: &mut Wallet<T>, output: &Outp
             let card = CardId(card);
             let provider = provider_of(wallet, card)?;
             let mut pad = pad.open(wallet)?;
-            match exactly {
-                Some(ceiling) => {
-                    wallet.confirm_tap(provider, Purpose { card, ceiling, currency }, &mut pad)?;
-                }
-                None => wallet.verify_pin(provider, Purpose { card, ceiling, currency }, &mut pad)?,
+            if exactly {
+                wallet.confirm_tap(provider, card, &mut pad)?;
+            } else {
+                wallet.verify_pin(provider, Purpose { card, ceiling, currency }, &mut pad)?;
             }
             done("verified");
         }
