@@ -16,7 +16,7 @@ use std::{
     process::{Command, Stdio},
 };
 use tapvault::{
-    ClientError, Transport, Wallet,
+    ClientError, Transport,
     error::Origin,
     optee::{Login, Optee, OpteeChannel},
 };

@@ -7,7 +7,7 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 use tapvault::{
-    Transport, Wallet,
+    Transport,
     error::Origin,
     optee::{Login, Optee},
     transport::call,
@@ -61,7 +61,7 @@ fn tests() -> Vec<Test> {
     add("the_platform_reads_and_verifies_the_audit_log", "tvboot", Box::new(audit_log));
     for scenario in scenarios::all::<Optee>() {
         let run = scenario.run;
-        let make = || lab::wallet(Optee::connect(Login::User).expect("no TEE device"));
+        let make = || tapvault_device_tests::lab::wallet(Optee::connect(Login::User).expect("no TEE device"));
         add(scenario.name, "wallet", Box::new(move || run(&make)));
     }
     for scenario in trustlets::all::<Optee>() {

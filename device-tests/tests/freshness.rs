@@ -298,6 +298,31 @@ fn tries_of_more_providers_than_there_can_be_are_not_forgotten_but_refused() {
     }
 }
 
+/// Put back while the trusted app runs, storage brings no try: it is not asked how many were spent in this run.
+#[test]
+fn files_that_are_put_back_in_a_run_bring_no_try() {
+    let (phone, lab, card) = prepared();
+    let (provider, other) = (LabBank::A.id(), LabBank::B.id());
+    phone.restart();
+    let kept = phone.device.borrow().objects.clone();
+    let mut wallet = phone.wallet();
+    for _ in 0..TRY_LIMIT {
+        assert!(matches!(lab.verify(&mut wallet, card, "000000"), Err(ClientError::WrongPin { .. })));
+        // The record is read anew when another one was.
+        wallet.pin_state(other).unwrap();
+        phone.device.borrow_mut().objects.clone_from(&kept);
+        assert_eq!(wallet.pin_state(provider).unwrap().tries_left, TRY_LIMIT);
+    }
+    assert_eq!(phone.platform.booked(provider), u32::from(TRY_LIMIT));
+    assert_eq!(refusal(pad::begin(&mut wallet, &verify(card))), Some(Error::PinLocked));
+    assert_eq!(phone.platform.booked(provider), u32::from(TRY_LIMIT), "and books none");
+    // The bank's command does, as a new PIN with its ticket.
+    let challenge = wallet.pin_challenge().unwrap();
+    wallet.unlock_pin(&lab.provider.unlock(challenge, 1)).unwrap();
+    lab.verify(&mut wallet, card, PIN).unwrap();
+    assert_eq!(phone.platform.booked(provider), 0);
+}
+
 /// What passed between phones and platform.
 #[derive(Clone)]
 struct Recorder {

@@ -23,21 +23,26 @@ use tapvault_proto::{
 /// A phone with a card and a PIN.
 fn ready() -> Outcome<(Lab, Wallet<Optee>, CardId)> {
     let mut lab = Lab::new()?;
-    let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
+    let mut wallet = crate::lab::wallet(Optee::connect(Login::User).map_err(say)?);
     let card = lab.provision(&mut wallet)?;
     lab.set_pin(&mut wallet, PIN)?;
     Ok((lab, wallet, card))
 }
 
+/// A wallet that asks nobody by itself.
+fn alone() -> Outcome<Wallet<Optee>> {
+    Optee::connect(Login::User).map(Wallet::new).map_err(say)
+}
+
 /// The PIN alone.
 pub fn pins(rows: &mut Vec<Row>) -> Outcome<()> {
-    let (lab, mut wallet, card) = ready()?;
-    pins::rows(rows, &lab, &mut wallet, card)
+    let (lab, _, card) = ready()?;
+    pins::rows(rows, &lab, &mut alone()?, card)
 }
 
 pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
     let (mut lab, mut wallet, card) = ready()?;
-    pins::rows(rows, &lab, &mut wallet, card)?;
+    pins::rows(rows, &lab, &mut alone()?, card)?;
 
     let mut channel = Optee::connect(Login::User).and_then(|tee| tee.connect(Service::Card)).map_err(say)?;
     let prepare = TapPrepareRequest { card, verified: false };

@@ -49,7 +49,7 @@ impl Victim {
     /// Opens them.
     pub fn new() -> Outcome<Self> {
         let tee = Optee::connect(Login::User).map_err(say)?;
-        let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
+        let mut wallet = crate::lab::wallet(Optee::connect(Login::User).map_err(say)?);
         let card = Lab::new()?.provision(&mut wallet)?;
         let channel = tee.connect(Service::Card).map_err(say)?;
         let trustlet = Bank::lab("A").run(&tee, draft("victim", &[]), &modules::empty())?;

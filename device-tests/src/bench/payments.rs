@@ -3,7 +3,6 @@
 use super::{Outcome, Row, row, say, timed};
 use crate::lab::{Digits, Lab, PIN, TIME};
 use tapvault::{
-    Wallet,
     online::approval,
     optee::{Login, Optee},
 };
@@ -19,7 +18,7 @@ use tapvault_proto::{
 /// checked, one key encapsulated; and stores the payment before.
 pub fn rows(rows: &mut Vec<Row>) -> Outcome<()> {
     let mut lab = Lab::new()?;
-    let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
+    let mut wallet = crate::lab::wallet(Optee::connect(Login::User).map_err(say)?);
     let card = lab.provision(&mut wallet)?;
     lab.set_pin(&mut wallet, PIN)?;
     lab.set_time(&mut wallet)?;

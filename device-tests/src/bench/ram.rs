@@ -9,10 +9,7 @@ use crate::{
         modules,
     },
 };
-use tapvault::{
-    Wallet,
-    optee::{Login, Optee},
-};
+use tapvault::optee::{Login, Optee};
 use tapvault_proto::{
     limited::{MAX_BATCH, MAX_HELD},
     service::Service,
@@ -53,7 +50,7 @@ const CARDS: usize = 10;
 /// # Errors
 /// What failed.
 pub fn cards() -> Outcome<()> {
-    let mut wallet = lab::wallet(Optee::connect(Login::User).map_err(say)?);
+    let mut wallet = crate::lab::wallet(Optee::connect(Login::User).map_err(say)?);
     let mut lab = Lab::new()?;
     lab.rules.limited_use = Some(1);
     // What is not the cards': both trusted apps with a session each, and the PIN.

@@ -16,7 +16,7 @@ use std::{
     process::{ChildStdout, Command, Stdio},
 };
 use tapvault::{
-    PadLink, Wallet,
+    PadLink,
     optee::{Login, Optee},
     wallet::Purpose,
 };

@@ -24,6 +24,8 @@ use tapvault::{
 };
 use tapvault_network::{bank::Provider, issuer::Issuer, lab::LabBank};
 use tapvault_proto::{
+    Error,
+    bank_pin::BankPinPrepareRequest,
     card::{CardEntry, CardState},
     id::CardId,
     limited::MAX_BATCH,
@@ -225,6 +227,20 @@ impl Phone {
         ensure(decision.is_approved(), || format!("{line}: {decision}"))
     }
 
+    /// Whatever storage holds after this start, no card pays before the service platform has spoken.
+    fn waits_for_the_platform(&mut self) -> Outcome<()> {
+        let mut alone = Wallet::new(Optee::connect(Login::User).map_err(say)?);
+        for entry in self.wallet.cards().map_err(say)? {
+            if entry.state != CardState::Active {
+                continue;
+            }
+            let answer = alone.call(&BankPinPrepareRequest { card: entry.card });
+            let refusal = answer.as_ref().err().and_then(tapvault::ClientError::refusal);
+            ensure(refusal == Some(Error::NotFresh), || format!("{}: {answer:?}", entry.card))?;
+        }
+        Ok(())
+    }
+
     /// Every card but `harmed` is there; that one's place is named as damaged, and its bank puts it back.
     fn check(&mut self, harmed: Option<u8>) -> Outcome<()> {
         let places = self.wallet.cards().map_err(say)?;
@@ -262,6 +278,7 @@ pub fn taps() -> Outcome<()> {
         }
         phone.journal.set(&[("taps", "0".into()), ("cuts", "0".into()), ("harms", "0".into())])?;
     } else {
+        phone.waits_for_the_platform()?;
         let harmed = (!phone.journal.get("harm").unwrap_or_default().is_empty())
             .then(|| phone.journal.number("harmed"))
             .transpose()?;

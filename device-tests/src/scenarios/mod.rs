@@ -3,6 +3,7 @@
 
 pub mod binding;
 mod card;
+mod freshness;
 mod pad;
 mod payments;
 pub mod pin;
@@ -25,6 +26,7 @@ use card::{
     sixteen_cards_with_keys_fit_and_pay, the_last_payments_are_remembered,
     the_status_words_are_those_of_the_table,
 };
+use freshness::{a_statement_is_the_platforms_and_of_this_run, each_try_is_granted_and_a_success_settles_it};
 use pad::{
     a_frame_holds_what_was_asked_for, a_frame_of_another_session_costs_the_try,
     a_pairing_is_the_factorys_and_the_newest, an_altered_answer_brings_no_session,
@@ -151,6 +153,8 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         the_element_authenticates_offline_too,
         the_element_gets_limited_use_keys_one_by_one,
         the_holder_chooses_the_first_card,
+        a_statement_is_the_platforms_and_of_this_run,
+        each_try_is_granted_and_a_success_settles_it,
         a_simple_pin_is_refused,
         a_spent_try_makes_the_next_one_wait,
         only_the_banks_command_unlocks,

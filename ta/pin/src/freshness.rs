@@ -7,6 +7,7 @@ use tapvault_proto::{
     Error,
     freshness::{FreshnessStatement, GrantedTries, PinRun},
     id::ProviderId,
+    pin::TRY_LIMIT,
     supervisor::MAX_PROVIDERS,
 };
 use tapvault_tee::Tee;
@@ -18,6 +19,8 @@ struct Tries {
     granted: u32,
     used: u32,
     settled: u32,
+    /// Spent since the last success, or since the provider gave tries back: storage can say less.
+    spent: u8,
 }
 
 /// This run of the trusted app.
@@ -62,7 +65,7 @@ impl Run {
         match self.of(provider) {
             Some(tries) => tries.granted = tries.granted.max(grant.granted),
             None => {
-                let tries = Tries { provider, granted: grant.granted, used: 0, settled: 0 };
+                let tries = Tries { provider, granted: grant.granted, used: 0, settled: 0, spent: 0 };
                 // Nobody is forgotten: the tries that were used would come back.
                 self.tries.push(tries).map_err(|_| Error::OutOfMemory)?;
             }
@@ -74,11 +77,14 @@ impl Run {
     /// Uses a granted try up.
     ///
     /// # Errors
-    /// [`Error::TryNotGranted`]; the next question asks for one.
+    /// [`Error::PinLocked`] when as many as there are were spent in this run, whatever storage says; [`Error::TryNotGranted`]:
+    /// the next question asks for one.
     pub fn take(&mut self, provider: ProviderId) -> Result<(), Error> {
         match self.of(provider) {
+            Some(tries) if tries.spent >= TRY_LIMIT => Err(Error::PinLocked),
             Some(tries) if tries.used < tries.granted => {
                 tries.used += 1;
+                tries.spent += 1;
                 Ok(())
             }
             _ => {
@@ -93,6 +99,14 @@ impl Run {
         if let Some(tries) = self.of(provider) {
             // A success since has settled it.
             tries.used = tries.used.saturating_sub(1).max(tries.settled);
+            tries.spent = tries.spent.saturating_sub(1);
+        }
+    }
+
+    /// The provider gave all stored tries back, or permitted a new PIN. What the platform booked stays booked.
+    pub fn renew(&mut self, provider: ProviderId) {
+        if let Some(tries) = self.of(provider) {
+            tries.spent = 0;
         }
     }
 
@@ -101,6 +115,7 @@ impl Run {
         if let Some(tries) = self.of(provider) {
             tries.used = tries.granted;
             tries.settled = tries.granted;
+            tries.spent = 0;
         }
     }
 

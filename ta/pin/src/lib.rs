@@ -430,6 +430,7 @@ impl<T: Tee> PinService for Call<'_, T> {
                 // The object cannot be replaced while it is open.
                 app.record = None;
                 app.record = Some(Record::create(*tee, provider, secret, unlocks)?);
+                app.run.renew(provider);
             }
             (Purpose::Change, Some(secret)) => {
                 app.record(*tee, provider)?;

@@ -36,7 +36,9 @@ impl<T: Tee> Pin<T> {
         let tries_left = if *sequence == last {
             record.tries_left()
         } else {
-            self.update(tee, |record, tee| record.unlock(tee, *sequence))?
+            let tries_left = self.update(tee, |record, tee| record.unlock(tee, *sequence))?;
+            self.run.renew(certificate.provider);
+            tries_left
         };
         self.challenge = None;
         Ok(UnlockPinReply { tries_left })
