@@ -28,11 +28,10 @@ use card::{
 };
 use freshness::{a_statement_is_the_platforms_and_of_this_run, each_try_is_granted_and_a_success_settles_it};
 use pad::{
-    a_frame_holds_what_was_asked_for, a_frame_of_another_session_costs_the_try,
-    a_pairing_is_the_factorys_and_the_newest, an_altered_answer_brings_no_session,
-    an_altered_frame_costs_the_entry_and_opens_nothing, an_entry_takes_a_session_of_its_own_client,
-    an_exact_verification_pays_exactly, nothing_entered_gives_one_try_back,
-    the_pad_shows_what_an_entry_is_for,
+    a_frame_holds_what_was_asked_for, a_pairing_is_the_factorys_and_the_newest,
+    an_altered_answer_brings_no_session, an_altered_frame_costs_the_entry_and_opens_nothing,
+    an_entry_takes_a_session_of_its_own_client, an_exact_verification_pays_exactly,
+    nothing_entered_gives_one_try_back, the_pad_shows_what_an_entry_is_for,
 };
 use payments::{
     a_code_is_limited_by_the_token_service, a_code_may_be_presented_after_a_tap,
@@ -134,7 +133,6 @@ pub fn all<T: Transport>() -> Vec<Scenario<T>> {
         an_entry_takes_a_session_of_its_own_client,
         an_altered_answer_brings_no_session,
         an_altered_frame_costs_the_entry_and_opens_nothing,
-        a_frame_of_another_session_costs_the_try,
         a_frame_holds_what_was_asked_for,
         a_pairing_is_the_factorys_and_the_newest,
         a_relay_that_records_learns_no_digit_and_no_number_of_them,

@@ -336,42 +336,6 @@ pub fn an_altered_frame_costs_the_entry_and_opens_nothing<T: Transport>(
     Ok(())
 }
 
-/// A frame belongs to one session: recorded, held back, given to another entry, or sent back to where it came from.
-///
-/// # Errors
-/// What does not hold.
-pub fn a_frame_of_another_session_costs_the_try<T: Transport>(make: &dyn Fn() -> Wallet<T>) -> Outcome<()> {
-    let wallet = &mut make();
-    let (mut lab, card) = prepared(wallet)?;
-    let verify = verify_one(&lab, card);
-    for suite in SUITES {
-        wallet.choose_pad_suite(suite);
-        let mut opened = begin(wallet, &verify).map_err(say)?;
-        let recorded = opened.pin(PIN)?;
-        wallet.call(&recorded).map_err(say)?;
-        // A second frame, in the entry that was answered.
-        refused(wallet.call(&recorded), Error::NoEntry)?;
-        wallet.call(&FinishRequest { entry: opened.entry }).map_err(say)?;
-        // Held back until another entry is open.
-        let held = begin(wallet, &verify).map_err(say)?.pin(PIN)?;
-        let next = begin_when_due(&lab, wallet, &verify)?;
-        refused(wallet.call(&held), Error::NoEntry)?;
-        let crossed = SubmitRequest { entry: next.entry, ..held };
-        refused(wallet.call(&crossed), Error::FrameInvalid)?;
-        ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "a try came back".into())?;
-        lab.set_pin(wallet, PIN)?;
-        let next = begin(wallet, &verify).map_err(say)?;
-        let replayed = SubmitRequest { entry: next.entry, ..recorded };
-        refused(wallet.call(&replayed), Error::FrameInvalid)?;
-        let next = begin_when_due(&lab, wallet, &verify)?;
-        let reflected = SubmitRequest { entry: next.entry, frame: next.show.frame };
-        refused(wallet.call(&reflected), Error::FrameInvalid)?;
-        ensure(tries(wallet, &lab)? == (PinState::Set, 1), || "a try came back".into())?;
-        lab.set_pin(wallet, PIN)?;
-    }
-    Ok(())
-}
-
 /// What an authentic pad sends for another purpose is refused as well, and costs as much.
 ///
 /// # Errors

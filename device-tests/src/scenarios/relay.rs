@@ -178,6 +178,12 @@ pub(super) fn a_relay_that_reorders_messages_gains_nothing<T: Transport>(
         refused(wallet.call(&SubmitRequest { entry: reply.entry, ..held }), Error::FrameInvalid)?;
         refused(wallet.call(&FinishRequest { entry: reply.entry }), Error::NoEntry)?;
         left(wallet, &lab, 1)?;
+        // Sent back to where it came from.
+        let next = begin_when_due(&lab, wallet, &verify)?;
+        let reflected = SubmitRequest { entry: next.entry, frame: next.show.frame };
+        refused(wallet.call(&reflected), Error::FrameInvalid)?;
+        let (state, left) = tries(wallet, &lab)?;
+        ensure((state, left) == (PinState::Locked, 0), || format!("{left} tries left"))?;
         no_fact(wallet, card)?;
         lab.set_pin(wallet, PIN)?;
     }
