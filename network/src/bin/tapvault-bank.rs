@@ -25,7 +25,7 @@ use tapvault_network::{
     lab::{self, LabBank},
     limited::BatchError,
     registry::{HolderRules, Order, draw_card_id},
-    state::{CardRecord, CardStatus},
+    state::CardRecord,
 };
 use tapvault_proto::{
     device::{ChallengeReply, DeviceKeyReply},
@@ -393,10 +393,6 @@ fn table(cards: &[CardRecord]) -> String {
     }
     let head = ["CARD", "BANK", "TOKEN", "EXPIRY", "KEYS", "PAYMENTS", "STATUS"].map(String::from);
     let rows = cards.iter().map(|card| {
-        let status = match card.status {
-            CardStatus::Active => "active",
-            CardStatus::Blocked => "blocked",
-        };
         [
             hex::encode(card.card),
             card.provider.name().into(),
@@ -404,7 +400,7 @@ fn table(cards: &[CardRecord]) -> String {
             card.expiry.clone(),
             card.key_version.to_string(),
             format!("up to {}", card.highest_atc),
-            status.into(),
+            card.status.name().into(),
         ]
     });
     let lines: Vec<_> = std::iter::once(head)
