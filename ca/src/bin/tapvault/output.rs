@@ -101,6 +101,7 @@ pub fn message<M: tapvault_proto::wire::Wire>(path: &str, field: &str) -> Result
     let command = match field {
         "offer" => "bind begin",
         "pairing" => "pair-pad",
+        "offline" => "offline load",
         field => field,
     };
     let malformed = || Failure::Content(format!("{path}: no {field} as `tapvault-bank {command}` writes it"));
