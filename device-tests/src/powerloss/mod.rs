@@ -3,11 +3,13 @@
 //! about the past lies in /work, on the host, which does not lose power.
 
 pub mod endurance;
+mod scripts;
 mod trustlets;
 
 use crate::{
     Outcome, ensure,
     lab::{self, Digits, Lab, say},
+    pad,
 };
 use std::{collections::BTreeMap, fs, path::Path};
 use tapvault::{
@@ -31,8 +33,20 @@ const MOST_POINTS: u32 = 200;
 type Device = Wallet<Optee>;
 
 /// What can be interrupted.
-pub const PHASES: [&str; 9] =
-    ["issue", "reissue", "verify", "change", "set", "unlock", "prepare", "debit", "life"];
+pub const PHASES: [&str; 12] = [
+    "issue",
+    "reissue",
+    "verify",
+    "change",
+    "set",
+    "unlock",
+    "prepare",
+    "put-data",
+    "update-record",
+    "card-pin",
+    "debit",
+    "life",
+];
 
 /// Facts that survive the machine, by name.
 struct Journal(BTreeMap<String, String>);
@@ -91,6 +105,8 @@ pub fn run(phases: &[String]) -> Outcome<()> {
     let mut wallet = Wallet::new(Optee::connect(Login::User).map_err(say)?);
     let mut lab = Lab::new()?;
     lab.issuer = Issuer::open_or_create(Path::new(BANK)).map_err(say)?;
+    // The lab's pad forgets its pairing with its process; the phone keeps it.
+    pad::pair(&mut wallet)?;
     if journal.0.is_empty() {
         let card = lab.provision(&mut wallet)?;
         lab.set_pin(&mut wallet, "1379")?;
@@ -158,9 +174,10 @@ fn ready(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device, phase: &str)
             // Spends a try, for the command to give back.
             let provider = lab.provider_id();
             lab::wait_for_try(wallet, provider).map_err(say)?;
-            let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY };
+            let begin = BeginVerifyRequest { provider, card, ceiling: 1, currency: CNY, exact: false };
             wallet.call(&begin).map(|_| ()).map_err(say)
         }
+        "put-data" | "update-record" | "card-pin" => scripts::ready(journal, lab, wallet, phase),
         "debit" | "life" => trustlets::ready(journal, phase),
         _ => Ok(()),
     }
@@ -223,6 +240,7 @@ fn interrupted(
             arm(line)?;
             wallet.prepare_tap(card, false).map(|_| ()).map_err(say)
         }
+        "put-data" | "update-record" | "card-pin" => scripts::interrupted(journal, lab, wallet, phase, line),
         _ => trustlets::interrupted(journal, phase, line),
     }
 }
@@ -265,6 +283,9 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
             ensure(last == 0 || (last + 1..=last + 1 + range).contains(&next), || {
                 format!("counter {next} after {last}")
             })?;
+        }
+        "put-data" | "update-record" | "card-pin" => {
+            scripts::check(journal, lab, wallet, &phase, finished)?;
         }
         "debit" | "life" => trustlets::check(journal, &phase, finished)?,
         _ => {}
