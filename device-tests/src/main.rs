@@ -14,7 +14,7 @@ use tapvault::{
 };
 use tapvault_device_tests::{
     Outcome, admission, bench, canary, ensure, hostile,
-    lab::say,
+    lab::{self, say},
     pad, powerloss,
     random::Random,
     raw::As,
@@ -59,6 +59,7 @@ fn tests() -> Vec<Test> {
     add("a_tvm_dies_alone", "root", Box::new(|| death("tvm-death", "wallet", "die-as-tvm")));
     add("no_secret_reaches_the_normal_world", "root", Box::new(canary::run));
     add("the_platform_reads_and_verifies_the_audit_log", "tvboot", Box::new(audit_log));
+    add("the_commands_for_offline_money_say_what_is_missing", "wallet", Box::new(offline_money));
     for scenario in scenarios::all::<Optee>() {
         let run = scenario.run;
         let make = || tapvault_device_tests::lab::wallet(Optee::connect(Login::User).expect("no TEE device"));
@@ -320,6 +321,47 @@ fn audit_log() -> Outcome<()> {
         ensure(shown.contains(&Bank::lab("A").id.to_string()), || format!("{command}: {shown}"))?;
     }
     run(&["--group", "990", "tee", "show", &Bank::lab("A").id.to_string()]).map(|_| ())
+}
+
+/// A card that may approve offline is refused here, where nothing protects storage from a rollback; the commands say so.
+fn offline_money() -> Outcome<()> {
+    let folder = std::env::temp_dir().join("offline-money");
+    fs::create_dir_all(&folder).map_err(say)?;
+    let run = |line: &str, into: &str| -> Outcome<String> {
+        let mut words = line.split_whitespace();
+        let program = words.next().unwrap_or_default();
+        let output = Command::new(program).args(words).current_dir(&folder).output().map_err(say)?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        if !into.is_empty() {
+            fs::write(folder.join(into), &output.stdout).map_err(say)?;
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let refused = |line: &str, words: &[&str]| -> Outcome<()> {
+        let said = run(line, "").err().ok_or_else(|| format!("{line}: done"))?;
+        let missing = words.iter().find(|word| !said.contains(**word));
+        missing.map_or(Ok(()), |word| Err(format!("{line}: no '{word}' in {said}")))
+    };
+    lab::certify(&mut Wallet::new(Optee::connect(Login::User).map_err(say)?))?;
+    let card = "0ff1".repeat(8);
+    let issue = format!("tapvault-bank issue --state bank.json --challenge challenge.json --card {card}");
+    run("tapvault --json card challenge", "challenge.json")?;
+    run(&format!("{issue} --oda sm2 --offline 500.00 --offline-payment 100.00"), "package.json")?;
+    run(&format!("tapvault-bank offline load --state bank.json --card {card} --amount 1.00"), "load.json")?;
+    refused("tapvault card add package.json", &["protectionLevel 1000", "stock OP-TEE says 100"])?;
+    refused("tapvault --json card add package.json", &["\"code\":\"0x8054020F\""])?;
+    refused("tapvault offline command load.json", &["no such card"])?;
+    run("tapvault --json card challenge", "challenge.json")?;
+    run(&issue, "package.json")?;
+    run("tapvault card add package.json", "")?;
+    refused(&format!("tapvault offline show {card}"), &["always asks its issuer"])?;
+    refused("tapvault offline command load.json", &["always asks its issuer"])?;
+    refused("tapvault offline command package.json", &["tapvault-bank offline load"])?;
+    let help = run("tapvault offline --help", "")?;
+    ensure(help.contains("Stock OP-TEE says 100"), || help)?;
+    run(&format!("tapvault card remove {card}"), "").map(|_| ())
 }
 
 /// Installs a newer policy while the disk fails; prints the code that comes back.

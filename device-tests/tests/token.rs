@@ -129,3 +129,55 @@ fn a_command_is_obeyed_whole_or_not_at_all() {
         assert!(cut > 0, "step {step} stores nothing");
     }
 }
+
+/// A number that the bank used up for a command which the phone refuses would be missing for ever: all later ones would be
+/// out of order.
+#[test]
+fn the_bank_signs_what_the_phone_obeys_and_numbers_nothing_else() {
+    use TokenAction::{Activate, Delete, Resume, Suspend};
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    // By the state before: what is commanded, and whether it fits.
+    let steps = [
+        (Resume, false),
+        (Suspend, false),
+        (Activate, true),
+        (Activate, false),
+        (Resume, false),
+        (Suspend, true),
+        (Activate, false),
+        (Suspend, false),
+        (Resume, true),
+        (Suspend, true),
+        (Delete, true),
+        (Resume, false),
+        (Activate, false),
+        (Suspend, false),
+        (Delete, false),
+    ];
+    lab.rules.active = false;
+    let card = CardId([0x17; 16]);
+    for issue in 1..=2 {
+        lab.issue(&mut wallet, card).unwrap();
+        for (step, (action, fits)) in steps.into_iter().enumerate() {
+            let before = lab.issuer.cards().to_vec();
+            match lab.issuer.command(card, action) {
+                Ok(command) => {
+                    let obeyed = wallet.token_command(command);
+                    assert!(fits && obeyed.is_ok(), "{issue}, {step}: {action:?}: {obeyed:?}");
+                }
+                Err(error) => {
+                    assert!(!fits, "{issue}, {step}: {action:?}: {error}");
+                    assert_eq!(lab.issuer.cards(), before, "{issue}, {step}");
+                }
+            }
+        }
+    }
+    // What the holder suspends is not the bank's to know: its commands go on.
+    lab.rules.active = true;
+    lab.issue(&mut wallet, card).unwrap();
+    wallet.suspend(card).unwrap();
+    for action in [Suspend, Resume] {
+        wallet.token_command(lab.issuer.command(card, action).unwrap()).unwrap();
+    }
+}

@@ -16,6 +16,12 @@ pub fn amount(text: &str) -> Result<u64, String> {
     Ok(units * 100 + cents)
 }
 
+/// Minor units as people read them: `12.50`.
+#[must_use]
+pub fn shown(minor: u64) -> String {
+    format!("{}.{:02}", minor / 100, minor % 100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +32,7 @@ mod tests {
             [("12.00", 1200), ("12", 1200), ("12.5", 1250), ("0.01", 1), ("9999999999.99", 999_999_999_999)]
         {
             assert_eq!(amount(text), Ok(minor), "{text}");
+            assert_eq!(amount(&shown(minor)), Ok(minor), "{text}");
         }
         for bad in ["", ".", "12.", ".5", "-1", "1.234", "1e3", "1,00", "10000000000"] {
             assert!(amount(bad).is_err(), "{bad}");

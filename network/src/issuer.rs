@@ -57,8 +57,8 @@ reasons! {
     UnknownCard, "14", "no card with this token; issue it with this state file";
     /// Track 2 or 5F34 differ from what was issued.
     WrongCardData, "14", "expiry, service code or sequence number are not as issued; the request was altered";
-    /// The card is blocked.
-    CardBlocked, "62", "the card is blocked; issue it again";
+    /// The token is not active.
+    CardBlocked, "62", "the token is inactive, suspended or deleted; its bank activates, resumes or issues it";
     /// Tag 9F10 is not what our cards send.
     MalformedIad, "30", "issuer application data are not those of our cards";
     /// The cryptogram's type does not ask the issuer.
@@ -205,17 +205,6 @@ impl Issuer {
             }
             Err(reason) => Decision::Declined(reason),
         }
-    }
-
-    /// Blocks or unblocks the cards' payments; `false` when there is no such card.
-    ///
-    /// # Errors
-    /// [`StateError`]; nothing is changed then.
-    pub fn set_status(&mut self, card: &[u8; 16], status: CardStatus) -> Result<bool, StateError> {
-        let mut cards = self.cards.clone();
-        let Some(record) = cards.iter_mut().find(|record| record.card == *card) else { return Ok(false) };
-        record.status = status;
-        self.store(cards).map(|()| true)
     }
 
     /// Puts new records in force once they are stored.

@@ -18,7 +18,7 @@ pub enum BatchError {
     UnknownCard,
     /// The card derives its session keys itself.
     NotLimitedUse,
-    /// The card is blocked.
+    /// The token is suspended or deleted.
     Blocked,
     /// None, or more than [`MAX_BATCH`].
     Count,
@@ -37,7 +37,7 @@ impl fmt::Display for BatchError {
             Self::NotLimitedUse => {
                 f.write_str("the card derives its session keys itself and needs no batches")
             }
-            Self::Blocked => f.write_str("the card is blocked and gets no keys"),
+            Self::Blocked => f.write_str("the token is suspended or deleted and gets no keys"),
             Self::Count => write!(f, "a batch has 1 to {MAX_BATCH} keys"),
             Self::CountersUsedUp => f.write_str("the card's counters are used up; issue it again"),
             Self::State(error) => write!(f, "nothing was given out: {error}"),
@@ -62,7 +62,7 @@ impl Issuer {
         let mut cards = self.cards.clone();
         let record = cards.iter_mut().find(|record| record.card == card.0).ok_or(BatchError::UnknownCard)?;
         let limited = record.limited_use.as_mut().ok_or(BatchError::NotLimitedUse)?;
-        if record.status != CardStatus::Active {
+        if matches!(record.status, CardStatus::Suspended | CardStatus::Deleted) {
             return Err(BatchError::Blocked);
         }
         let first = limited.given.checked_add(1).ok_or(BatchError::CountersUsedUp)?;

@@ -189,7 +189,7 @@ impl Issuer {
             used_below: u64::MAX,
             highest_tap: Some(0),
             code_limit: Some(order.rules.domain.amount).filter(|limit| *limit != Domain::UNLIMITED),
-            status: CardStatus::Active,
+            status: if order.rules.active { CardStatus::Active } else { CardStatus::Inactive },
             commands: 0,
             kind: order.kind,
             limited_use: channels.map(|channels| Given { channels, given: 0 }),
@@ -210,6 +210,8 @@ impl Issuer {
 pub enum CommandError {
     /// No such card.
     UnknownCard,
+    /// The command does not fit where the token is in its life.
+    TokenState(CardStatus),
     /// It approves nothing offline.
     NotOffline,
     /// More than an amount can be would be loaded.
@@ -224,6 +226,12 @@ impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownCard => f.write_str("no such card; `tapvault-bank cards` lists them"),
+            Self::TokenState(status) => write!(
+                f,
+                "the token is {}, which the command does not fit; it took no number. An inactive one can be activated, an \
+                 active one suspended, a suspended one resumed, each of them deleted, and a deleted one issued again",
+                status.name()
+            ),
             Self::NotOffline => f.write_str("the card approves nothing offline; issue it with a balance"),
             Self::TooMuch => f.write_str("a card can be loaded with 12 digits in all"),
             Self::Bank(error) => error.fmt(f),
@@ -236,7 +244,8 @@ impl std::error::Error for CommandError {}
 
 impl Issuer {
     /// The next command over a card's token; its number is stored before it is returned. What the phone may do
-    /// meanwhile the issuer does not allow: from a suspension or deletion on, payments are declined.
+    /// meanwhile the issuer does not allow: from a suspension or deletion on, payments are declined. One that the phone
+    /// would refuse takes no number, since the phone then obeys none of the next ones either.
     ///
     /// # Errors
     /// [`CommandError`]; nothing is commanded then.
@@ -244,11 +253,8 @@ impl Issuer {
         let mut cards = self.cards.clone();
         let found = cards.iter_mut().find(|record| record.card == card.0);
         let record = found.ok_or(CommandError::UnknownCard)?;
+        record.status = record.status.after(action).ok_or(CommandError::TokenState(record.status))?;
         record.commands = record.commands.saturating_add(1);
-        record.status = match action {
-            TokenAction::Activate | TokenAction::Resume => CardStatus::Active,
-            TokenAction::Suspend | TokenAction::Delete => CardStatus::Blocked,
-        };
         let bank = Provider::new(record.provider).map_err(CommandError::Bank)?;
         let command = bank.command(card, record.key_version, record.commands, action);
         self.store(cards).map_err(CommandError::State)?;

@@ -16,21 +16,64 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use tapvault_proto::token::Channel;
+use tapvault_proto::token::{Channel, TokenAction, TokenState};
 
 /// Format of the file.
 const FORMAT: u8 = 1;
 /// How long another command may hold the file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether a card may pay.
+/// Where a card's token is in its life, by the bank's commands. What its holder suspends, the bank does not learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CardStatus {
-    /// Yes.
+    /// It waits for its activation. A file of a bank that did not tell says active; such a card is to be issued again.
+    Inactive,
+    /// It can pay; in every other state requests are declined.
     Active,
-    /// No: every request is declined.
-    Blocked,
+    /// It can be resumed. A file of a bank that did not tell this from deleted says blocked.
+    #[serde(alias = "blocked")]
+    Suspended,
+    /// It is gone until it is issued again.
+    Deleted,
+}
+
+impl CardStatus {
+    /// Where an action leads; `None` for one that the phone would refuse.
+    #[must_use]
+    pub fn after(self, action: TokenAction) -> Option<Self> {
+        let state = match self {
+            Self::Inactive => TokenState::Inactive,
+            Self::Active => TokenState::Active,
+            Self::Suspended => TokenState::Suspended,
+            Self::Deleted => return None,
+        };
+        match action {
+            TokenAction::Delete => Some(Self::Deleted),
+            action => state.after(action).map(Self::from),
+        }
+    }
+
+    /// Its name in the state file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl From<TokenState> for CardStatus {
+    fn from(state: TokenState) -> Self {
+        match state {
+            TokenState::Inactive => Self::Inactive,
+            TokenState::Active => Self::Active,
+            TokenState::Suspended => Self::Suspended,
+        }
+    }
 }
 
 /// What the issuer remembers of a card. No keys: they follow from bank, version, token and number.
@@ -62,7 +105,7 @@ pub struct CardRecord {
     /// Most that one code may be charged with, in minor units; the card itself never sees the amount.
     #[serde(default)]
     pub code_limit: Option<u64>,
-    /// Whether it may pay.
+    /// Where its token is in its life.
     pub status: CardStatus,
     /// Commands over its token under this key version.
     #[serde(default)]
@@ -383,6 +426,7 @@ mod tests {
             assert!((0..=9).all(|atc| !record.is_unused(atc, channel)));
             assert!(record.is_unused(10, channel));
         }
+        assert_eq!(record.status, CardStatus::Active);
         // A gap that opens from now on stays open, for everything but taps.
         record.spend(12, Channel::Qr);
         assert!((0..=9).all(|atc| !record.is_unused(atc, Channel::Qr)));
@@ -390,5 +434,15 @@ mod tests {
         let again =
             serde_json::to_vec(&Document { format: FORMAT, cards: vec![record.clone()], bindings }).unwrap();
         assert_eq!(parse(Path::new("new"), &again).unwrap(), (vec![record], Bindings::default()));
+    }
+
+    #[test]
+    fn a_card_that_a_file_says_is_blocked_can_be_resumed() {
+        assert_eq!(serde_json::from_str::<CardStatus>("\"blocked\"").unwrap(), CardStatus::Suspended);
+        for status in [CardStatus::Inactive, CardStatus::Active, CardStatus::Suspended, CardStatus::Deleted] {
+            let name = serde_json::to_string(&status).unwrap();
+            assert_eq!(name, format!("\"{}\"", status.name()));
+            assert_eq!(serde_json::from_str::<CardStatus>(&name).unwrap(), status);
+        }
     }
 }

@@ -170,6 +170,34 @@ fn the_limit_decides_when_the_holder_is_asked_for() {
 }
 
 #[test]
+fn an_offline_terminal_takes_no_card_that_asks() {
+    let folder = issued("reach");
+    for (reach, expected) in [("both", 0), ("offline", 2)] {
+        let more = ["--reach", reach, "--record", "payment.json", "--json"];
+        let running = terminal(&folder, &[&PAY[..], &more].concat());
+        tap(&folder, false, 0);
+        let output = running.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(expected), "{reach}: {}", text(&output.stdout));
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_command_that_does_not_fit_is_refused_and_takes_no_number() {
+    let folder = issued("command");
+    let card = "c1".repeat(16);
+    let command = |action: &str| bank(&folder, &["command", "--state", "bank.json", "--card", &card, action]);
+    let before = fs::read(folder.join("bank.json")).unwrap();
+    let output = command("resume");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    assert!(text(&output.stderr).contains("the token is active"), "{}", text(&output.stderr));
+    assert_eq!(fs::read(folder.join("bank.json")).unwrap(), before);
+    assert!(command("suspend").status.success());
+    assert!(text(&bank(&folder, &["cards", "--state", "bank.json"]).stdout).contains("suspended"));
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_used_counter_is_declined_with_status_1() {
     let folder = issued("used");
     for (expected, verify) in [(0, "never"), (1, "never")] {

@@ -6,11 +6,15 @@ use common::{CARD, folder, order, request};
 use std::fs;
 use tapvault_network::{
     issuer::{Decision, Issuer, Reason},
-    registry::Order,
+    registry::{CommandError, Order},
     request::AuthorisationRequest,
     state::{CardStatus, StateError},
 };
-use tapvault_proto::{profile::CardProfile, token::Channel};
+use tapvault_proto::{
+    id::CardId,
+    profile::CardProfile,
+    token::{Channel, TokenAction},
+};
 
 fn issued() -> (Issuer, CardProfile) {
     let mut issuer = Issuer::in_memory();
@@ -119,13 +123,36 @@ fn declines_qualifiers_that_the_results_do_not_bear_out() {
 }
 
 #[test]
-fn declines_a_blocked_card_until_it_is_unblocked() {
-    let (mut issuer, profile) = issued();
-    assert!(issuer.set_status(&CARD.0, CardStatus::Blocked).unwrap());
-    assert_eq!(issuer.authorise(&request(&profile, 1, true)), Decision::Declined(Reason::CardBlocked));
-    assert!(issuer.set_status(&CARD.0, CardStatus::Active).unwrap());
-    assert!(issuer.authorise(&request(&profile, 1, true)).is_approved());
-    assert!(!issuer.set_status(&[0; 16], CardStatus::Blocked).unwrap());
+fn declines_a_token_that_is_not_active() {
+    let mut order = order("6299991234567890");
+    order.rules.active = false;
+    let mut issuer = Issuer::in_memory();
+    let profile = issuer.issue(&order).unwrap();
+    let mut atc = 0;
+    let mut pays = |issuer: &mut Issuer| {
+        atc += 1;
+        match issuer.authorise(&request(&profile, atc, true)) {
+            Decision::Approved { .. } => true,
+            Decision::Declined(reason) => {
+                assert_eq!(reason, Reason::CardBlocked);
+                false
+            }
+        }
+    };
+    assert!(!pays(&mut issuer), "inactive");
+    for (action, expected) in [
+        (TokenAction::Activate, true),
+        (TokenAction::Suspend, false),
+        (TokenAction::Resume, true),
+        (TokenAction::Delete, false),
+    ] {
+        issuer.command(CARD, action).unwrap();
+        assert_eq!(pays(&mut issuer), expected, "{action:?}");
+    }
+    let refused = issuer.command(CARD, TokenAction::Resume);
+    assert!(matches!(refused, Err(CommandError::TokenState(CardStatus::Deleted))), "{refused:?}");
+    let unknown = issuer.command(CardId([0; 16]), TokenAction::Suspend);
+    assert!(matches!(unknown, Err(CommandError::UnknownCard)));
 }
 
 #[test]

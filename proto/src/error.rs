@@ -100,7 +100,7 @@ errors! {
     /// A key block is authentic, and its key for another use, algorithm or length.
     KeyBlockPurpose = 0x8054_020E, "a key block in the package holds a key that is not for this card's cryptograms";
     /// The profile may approve offline, and the platform does not claim to protect stored state from a rollback.
-    RollbackUnprotected = 0x8054_020F, "offline approval needs storage that is protected from a rollback (gpd.tee.trustedStorage.antiRollback.protectionLevel 1000); ask the provider for a card without it";
+    RollbackUnprotected = 0x8054_020F, "offline approval needs storage that is protected from a rollback (gpd.tee.trustedStorage.antiRollback.protectionLevel 1000; stock OP-TEE says 100); ask the provider for a card without it";
 
     // 0x8054_03xx: cards and taps.
 

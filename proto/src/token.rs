@@ -137,6 +137,21 @@ crate::code! {
     }
 }
 
+impl TokenState {
+    /// Where an action leads; `None` for one that does not fit. A token service that commands what does not fit has used up
+    /// a number which the phone will wait for. Deletion fits always, and leads nowhere: `None` as well.
+    #[must_use]
+    pub const fn after(self, action: TokenAction) -> Option<Self> {
+        match (self, action) {
+            (Self::Inactive, TokenAction::Activate) | (Self::Suspended, TokenAction::Resume) => {
+                Some(Self::Active)
+            }
+            (Self::Active, TokenAction::Suspend) => Some(Self::Suspended),
+            _ => None,
+        }
+    }
+}
+
 crate::message! {
     /// A token service's command. Commands are numbered from 1 under each version of a card's keys; each is good
     /// behind the one before it, and the last one may be repeated: it changes nothing.

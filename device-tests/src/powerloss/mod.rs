@@ -4,6 +4,7 @@
 
 pub mod endurance;
 mod pins;
+mod scripts;
 mod trustlets;
 
 use crate::{
@@ -28,8 +29,21 @@ const MOST_POINTS: u32 = 200;
 type Device = Wallet<Optee>;
 
 /// What can be interrupted.
-pub const PHASES: [&str; 10] =
-    ["issue", "reissue", "verify", "cancel", "change", "set", "unlock", "prepare", "debit", "life"];
+pub const PHASES: [&str; 13] = [
+    "issue",
+    "reissue",
+    "verify",
+    "cancel",
+    "change",
+    "set",
+    "unlock",
+    "prepare",
+    "put-data",
+    "update-record",
+    "card-pin",
+    "debit",
+    "life",
+];
 
 /// Facts that survive the machine, by name.
 struct Journal(BTreeMap<String, String>);
@@ -153,6 +167,7 @@ fn ready(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device, phase: &str)
             }
             journal.set(&[("atc", last.to_string())])
         }
+        "put-data" | "update-record" | "card-pin" => scripts::ready(journal, lab, wallet, phase),
         "debit" | "life" => trustlets::ready(journal, phase),
         phase if pins::PHASES.contains(&phase) => pins::ready(lab, wallet, card),
         _ => Ok(()),
@@ -185,6 +200,7 @@ fn interrupted(
             wallet.prepare_tap(card, false).map(|_| ()).map_err(say)
         }
         phase if pins::PHASES.contains(&phase) => pins::interrupted(journal, lab, wallet, phase, line),
+        "put-data" | "update-record" | "card-pin" => scripts::interrupted(journal, lab, wallet, phase, line),
         _ => trustlets::interrupted(journal, phase, line),
     }
 }
@@ -221,6 +237,9 @@ fn check(journal: &mut Journal, lab: &mut Lab, wallet: &mut Device) -> Outcome<(
             ensure(last == 0 || (last + 1..=last + 1 + range).contains(&next), || {
                 format!("counter {next} after {last}")
             })?;
+        }
+        "put-data" | "update-record" | "card-pin" => {
+            scripts::check(journal, lab, wallet, &phase, finished)?;
         }
         "debit" | "life" => trustlets::check(journal, &phase, finished)?,
         _ => {}

@@ -80,7 +80,7 @@ pub fn a_token_obeys_its_bank_in_order<T: Transport>(wallet: &dyn Fn() -> Wallet
     ensure(state_of(wallet, card)? == CardState::Inactive, || "not inactive".into())?;
     refused(wallet.prepare_tap(card, false).map(|_| ()), Error::TokenNotActive)?;
 
-    let good = command(&lab, 1, TokenAction::Activate);
+    let good = lab.issuer.command(card, TokenAction::Activate).map_err(say)?;
     let other = Provider::lab("B").map_err(say)?;
     let altered = |change: fn(&mut TokenCommand)| {
         let mut command = good.clone();
@@ -108,7 +108,7 @@ pub fn a_token_obeys_its_bank_in_order<T: Transport>(wallet: &dyn Fn() -> Wallet
     }
     approved(&lab::pay(&mut lab, wallet, card, (100, false, false))?.1, false)?;
 
-    wallet.token_command(command(&lab, 2, TokenAction::Suspend)).map_err(say)?;
+    wallet.token_command(lab.issuer.command(card, TokenAction::Suspend).map_err(say)?).map_err(say)?;
     refused(wallet.prepare_tap(card, false).map(|_| ()), Error::TokenNotActive)?;
     let answer = raw_gpo(wallet, card, 100)?;
     ensure(answer == REFUSED, || format!("{answer:02X?}"))?;
@@ -120,7 +120,7 @@ pub fn a_token_obeys_its_bank_in_order<T: Transport>(wallet: &dyn Fn() -> Wallet
     lab.verify(wallet, card, PIN).map_err(say)?;
     let state = wallet.resume(card).map_err(say)?;
     ensure(state == CardState::Suspended, || format!("{state:?}"))?;
-    wallet.token_command(command(&lab, 3, TokenAction::Resume)).map_err(say)?;
+    wallet.token_command(lab.issuer.command(card, TokenAction::Resume).map_err(say)?).map_err(say)?;
     wallet.suspend(card).map_err(say)?;
     ensure(state_of(wallet, card)? == CardState::SuspendedByHolder, || "not suspended".into())?;
     refused(wallet.prepare_tap(card, false).map(|_| ()), Error::TokenNotActive)?;

@@ -6,6 +6,8 @@
 mod bind;
 #[path = "tapvault-bank/kind.rs"]
 mod kind;
+#[path = "tapvault-bank/offline.rs"]
+mod offline;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use kind::Kind;
@@ -25,7 +27,7 @@ use tapvault_network::{
     lab::{self, LabBank},
     limited::BatchError,
     registry::{HolderRules, Order, draw_card_id},
-    state::{CardRecord, CardStatus},
+    state::CardRecord,
 };
 use tapvault_proto::{
     device::{ChallengeReply, DeviceKeyReply},
@@ -147,6 +149,8 @@ The state is stored before the package is printed: from then on the card's earli
         #[arg(value_enum)]
         action: Action,
     },
+    #[command(subcommand)]
+    Offline(offline::Command),
     /// Gives out a batch of a card's limited-use keys and prints it, sealed (JSON). Each key is given out once.
     Keys {
         /// The issuer's memory, which knows what was given out.
@@ -276,6 +280,7 @@ fn run(command: Command) -> Result<String, String> {
             let rules = kind.rules();
             let version = kind.key_blocks;
             let kind = kind.over(known.map(|record| record.kind).unwrap_or_default());
+            offline::check(&rules, kind.oda)?;
             let (bank, last_four) = (provider.bank(), pan_last_four);
             let profile = issuer
                 .issue(&Order { bank, card, token, last_four, expiry, kind, holder, rules })
@@ -324,6 +329,7 @@ fn run(command: Command) -> Result<String, String> {
             let mut issuer = Issuer::open(&state).map_err(text)?;
             message("command", &issuer.command(card, action).map_err(text)?)
         }
+        Command::Offline(command) => offline::run(command),
         Command::Keys { state, challenge, card, count, hours } => {
             let document: ChallengeDocument = parse(&challenge, "tapvault card challenge --json")?;
             let challenge = ChallengeReply::from(document);
@@ -393,10 +399,6 @@ fn table(cards: &[CardRecord]) -> String {
     }
     let head = ["CARD", "BANK", "TOKEN", "EXPIRY", "KEYS", "PAYMENTS", "STATUS"].map(String::from);
     let rows = cards.iter().map(|card| {
-        let status = match card.status {
-            CardStatus::Active => "active",
-            CardStatus::Blocked => "blocked",
-        };
         [
             hex::encode(card.card),
             card.provider.name().into(),
@@ -404,7 +406,7 @@ fn table(cards: &[CardRecord]) -> String {
             card.expiry.clone(),
             card.key_version.to_string(),
             format!("up to {}", card.highest_atc),
-            status.into(),
+            card.status.name().into(),
         ]
     });
     let lines: Vec<_> = std::iter::once(head)

@@ -13,10 +13,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tapvault_network::{
-    amount::amount,
+    amount::{amount, shown},
     calendar::date,
     frame::TcpCard,
     issuer::{Decision, Issuer},
+    offline::Cleared,
     registry::CNY,
     request::AuthorisationRequest,
     state::replace,
@@ -42,7 +43,7 @@ const USAGE: u8 = 64;
   tapvault-terminal pay --listen 127.0.0.1:35963 --state bank.json --amount 12.00 --record payment.json
   tapvault tap 00112233445566778899aabbccddeeff       (card id: `tapvault card list`)
   tapvault-terminal replay payment.json --state bank.json    (must be declined)
-Exit status: 0 approved, 1 declined by the issuer, 2 the card refused or cannot be taken, 3 no card or a file's error,
+Exit status: 0 approved or delivered, 1 declined by the issuer, 2 the card refused or cannot be taken, 3 no card or a file's error,
 64 wrong usage."
 )]
 struct Arguments {
@@ -56,6 +57,20 @@ enum Command {
     Pay(Pay),
     /// Gives a recorded request to the issuer once more.
     Replay {
+        /// What `pay --record` wrote.
+        file: PathBuf,
+        /// The issuer's memory.
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delivers a payment that the card approved offline to the issuer, which takes each once.
+    #[command(after_help = "Example, with a card that may approve offline (tapvault-bank offline --help):
+  tapvault-terminal pay --state bank.json --amount 12.00 --reach both --record payment.json
+  tapvault-terminal deliver payment.json --state bank.json")]
+    Deliver {
         /// What `pay --record` wrote.
         file: PathBuf,
         /// The issuer's memory.
@@ -84,7 +99,11 @@ struct Pay {
     /// Amount up to which `auto` asks for no verification.
     #[arg(long, value_name = "AMOUNT", default_value = "300.00", value_parser = amount)]
     cvm_limit: u64,
-    /// Writes the request to the issuer here, for `replay`.
+    /// Who may approve: online, the issuer; both, the card, or the issuer where the card asks; offline, the card alone.
+    /// What the card approves is to be delivered later, out of --record.
+    #[arg(long, value_enum, default_value_t = By::Online, requires_ifs = [("both", "record"), ("offline", "record")])]
+    reach: By,
+    /// Writes the request to the issuer here, for `replay` and `deliver`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Prints JSON.
@@ -100,6 +119,14 @@ enum Verify {
     Always,
     Never,
     Auto,
+}
+
+/// Who may approve.
+#[derive(Clone, Copy, ValueEnum)]
+enum By {
+    Online,
+    Both,
+    Offline,
 }
 
 /// How it ended: the exit status, and what is printed.
@@ -122,7 +149,12 @@ fn main() -> ExitCode {
     };
     let (json, outcome) = match arguments.command {
         Command::Pay(arguments) => (arguments.json, run(&arguments)),
-        Command::Replay { file, state, json } => (json, replay(&file, &state)),
+        Command::Replay { file, state, json } => {
+            (json, recorded(&file).and_then(|request| authorise(&state, &request)))
+        }
+        Command::Deliver { file, state, json } => {
+            (json, recorded(&file).and_then(|request| deliver(&state, &request)))
+        }
     };
     ExitCode::from(show(json, &outcome.unwrap_or_else(failed)))
 }
@@ -142,7 +174,11 @@ fn run(arguments: &Pay) -> Result<Outcome, String> {
         bytes.push(b'\n');
         replace(path, &bytes).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    let mut outcome = authorise(&arguments.state, &taken.request)?;
+    let mut outcome = if taken.approved_offline {
+        approved_offline(arguments)
+    } else {
+        authorise(&arguments.state, &taken.request)?
+    };
     if let Value::Object(result) = &mut outcome.result {
         result.insert("verification".into(), json!(taken.verification));
         result.insert("request".into(), json!(taken.request));
@@ -154,15 +190,45 @@ fn run(arguments: &Pay) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-fn replay(file: &Path, state: &Path) -> Result<Outcome, String> {
+/// What `pay --record` wrote.
+fn recorded(file: &Path) -> Result<AuthorisationRequest, String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     if fs::metadata(file).map_err(|error| failed(&error))?.len() > MAX_REQUEST {
         return Err(failed(&"too long for a recorded request"));
     }
     let bytes = fs::read(file).map_err(|error| failed(&error))?;
-    let request = serde_json::from_slice(&bytes)
-        .map_err(|error| failed(&format!("{error}; give what `pay --record` wrote")))?;
-    authorise(state, &request)
+    serde_json::from_slice(&bytes)
+        .map_err(|error| failed(&format!("{error}; give what `pay --record` wrote")))
+}
+
+/// The card approved and proved itself; the issuer learns of it later.
+fn approved_offline(arguments: &Pay) -> Outcome {
+    let file = arguments.record.as_deref().unwrap_or(Path::new("")).display();
+    let text = format!("approved by the card: deliver it with `tapvault-terminal deliver {file}`");
+    let result = json!({ "outcome": "approved_offline", "text": text });
+    Outcome { status: APPROVED, transcript: Transcript::default(), result, text }
+}
+
+/// Gives the issuer a payment that the card approved.
+fn deliver(state: &Path, request: &AuthorisationRequest) -> Result<Outcome, String> {
+    let cleared = Issuer::open(state).map_err(|error| error.to_string())?.clear(request);
+    let (status, result, text) = match cleared {
+        Ok(Cleared { atc, amount, holder_verified }) => {
+            let text = format!("cleared: payment {atc} of this card, {}", shown(amount));
+            let result = json!({
+                "outcome": "cleared", "atc": atc, "amount_minor": amount,
+                "holder_verified": holder_verified, "text": text,
+            });
+            (APPROVED, result, text)
+        }
+        Err(reason) => {
+            let text = format!("declined ({}): {reason}", reason.arc());
+            let result =
+                json!({ "outcome": "declined", "arc": reason.arc(), "reason": reason, "text": text });
+            (DECLINED, result, text)
+        }
+    };
+    Ok(Outcome { status, transcript: Transcript::default(), result, text })
 }
 
 fn authorise(state: &Path, request: &AuthorisationRequest) -> Result<Outcome, String> {
@@ -241,7 +307,11 @@ fn payment(arguments: &Pay) -> Result<Payment, String> {
         },
         online_pin: false,
         signature: false,
-        reach: Reach::Online,
+        reach: match arguments.reach {
+            By::Online => Reach::Online,
+            By::Both => Reach::Both,
+            By::Offline => Reach::Offline,
+        },
     })
 }
 

@@ -56,14 +56,10 @@ pub fn obey(card: &Card, command: &TokenCommand) -> Result<Next, Error> {
     if Some(sequence) != life.sequence.checked_add(1) {
         return Err(Error::CommandOutOfOrder);
     }
-    let state = match (life.state, action) {
-        (_, TokenAction::Delete) => return Ok(Next::Deleted),
-        (TokenState::Inactive, TokenAction::Activate) | (TokenState::Suspended, TokenAction::Resume) => {
-            TokenState::Active
-        }
-        (TokenState::Active, TokenAction::Suspend) => TokenState::Suspended,
-        _ => return Err(Error::TokenState),
-    };
+    if action == TokenAction::Delete {
+        return Ok(Next::Deleted);
+    }
+    let state = life.state.after(action).ok_or(Error::TokenState)?;
     Ok(Next::Lives(Life { state, sequence, action, ..life }))
 }
 

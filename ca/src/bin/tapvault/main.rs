@@ -9,6 +9,8 @@ mod element;
 mod maker;
 #[cfg(feature = "optee")]
 mod nfc;
+#[cfg(feature = "optee")]
+mod offline;
 mod output;
 #[cfg(feature = "optee")]
 mod pads;
@@ -88,6 +90,10 @@ enum Command {
     #[command(subcommand)]
     Nfc(nfc::Command),
     #[cfg(feature = "optee")]
+    /// Shows and loads what a card may pay without asking its issuer.
+    #[command(subcommand)]
+    Offline(offline::Command),
+    #[cfg(feature = "optee")]
     /// Routes cards to the TEE or the secure element, and chooses the default card and app.
     #[command(subcommand)]
     Route(route::Command),
@@ -159,6 +165,7 @@ fn on_device(command: Command, group: Option<u32>, output: &Output) -> Result<()
         Command::Pad(command) => pads::run(command, &mut wallet(tee), output),
         Command::Pin(command) => pins::run(command, &mut wallet(tee), output),
         Command::Nfc(command) => nfc::run(command, &mut wallet(tee), output),
+        Command::Offline(command) => offline::run(command, &mut wallet(tee), output),
         Command::Route(command) => route::run(command, &mut wallet(tee), output),
         Command::Element(arguments) => element::run(arguments, &mut wallet(tee), output),
         Command::Pay(command) => pay::run(command, &mut wallet(tee), output),

@@ -101,6 +101,7 @@ pub fn message<M: tapvault_proto::wire::Wire>(path: &str, field: &str) -> Result
     let command = match field {
         "offer" => "tapvault-bank bind begin".into(),
         "pairing" => "tapvault-bank pair-pad".into(),
+        "offline" => "tapvault-bank offline load".into(),
         "statement" => "tapvault-platform answer".into(),
         field => format!("tapvault-bank {field}"),
     };

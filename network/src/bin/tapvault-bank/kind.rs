@@ -1,6 +1,7 @@
 //! What of a card is chosen when it is issued.
 
 use tapvault_network::{
+    amount::amount,
     keyblock::Version,
     kind::{CardKind, Named},
     oda::OdaKind,
@@ -8,6 +9,7 @@ use tapvault_network::{
     suite::Derivation,
 };
 use tapvault_proto::{
+    offline::Offline,
     profile::{CardProfile, Cvn, Product, Suite},
     token::{Channel, Domain},
 };
@@ -58,6 +60,14 @@ pub struct Kind {
     /// Most that a payment may come to, in minor units.
     #[arg(long, value_name = "AMOUNT", default_value_t = Domain::UNLIMITED, hide_default_value = true)]
     max_amount: u64,
+    /// Lets the card approve payments without asking, up to so much in all, in yuan: what it is loaded with (`offline`
+    /// loads more). Needs --oda, and a phone with gpd.tee.trustedStorage.antiRollback.protectionLevel 1000; stock OP-TEE
+    /// says 100 and refuses the card.
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, requires = "offline_payment", conflicts_with = "limited_use")]
+    offline: Option<u64>,
+    /// Most that the card may approve at once, in yuan; as much is set aside before each tap.
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, requires = "offline")]
+    offline_payment: Option<u64>,
     /// The token waits for `command activate`.
     #[arg(long)]
     inactive: bool,
@@ -69,7 +79,9 @@ impl Kind {
         let Self { valid_until, payments, max_amount: amount, .. } = *self;
         let channels = if self.channel.is_empty() { Channel::ALL.to_vec() } else { self.channel.clone() };
         let domain = Domain { valid_until, payments, amount, ..Domain::unlimited() };
-        TokenRules { channels, domain, active: !self.inactive, limited_use: self.limited_use, offline: None }
+        let offline = self.offline.zip(self.offline_payment);
+        let offline = offline.map(|(balance, payment)| Offline { balance, payment });
+        TokenRules { channels, domain, active: !self.inactive, limited_use: self.limited_use, offline }
     }
 
     /// The kind with what is chosen over what is known.
