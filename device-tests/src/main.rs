@@ -62,7 +62,7 @@ fn tests() -> Vec<Test> {
     add("the_commands_for_offline_money_say_what_is_missing", "wallet", Box::new(offline_money));
     for scenario in scenarios::all::<Optee>() {
         let run = scenario.run;
-        let make = || tapvault_device_tests::lab::wallet(Optee::connect(Login::User).expect("no TEE device"));
+        let make = || lab::wallet(Optee::connect(Login::User).expect("no TEE device"));
         add(scenario.name, "wallet", Box::new(move || run(&make)));
     }
     for scenario in trustlets::all::<Optee>() {
@@ -344,7 +344,7 @@ fn offline_money() -> Outcome<()> {
         let missing = words.iter().find(|word| !said.contains(**word));
         missing.map_or(Ok(()), |word| Err(format!("{line}: no '{word}' in {said}")))
     };
-    lab::certify(&mut Wallet::new(Optee::connect(Login::User).map_err(say)?))?;
+    lab::certify(&mut lab::wallet(Optee::connect(Login::User).map_err(say)?))?;
     let card = "0ff1".repeat(8);
     let issue = format!("tapvault-bank issue --state bank.json --challenge challenge.json --card {card}");
     run("tapvault --json card challenge", "challenge.json")?;
