@@ -36,6 +36,10 @@ pub fn service(service: Service, memory: Memory) -> Result<(), Box<dyn std::erro
         parts.push(part);
         rest = tail;
     }
+    let memory = Memory {
+        stack: overridden(&format!("TAPVAULT_{}_STACK", service.name().to_uppercase()), memory.stack)?,
+        heap: overridden(&format!("TAPVAULT_{}_HEAP", service.name().to_uppercase()), memory.heap)?,
+    };
     trusted_app(&parts.join("-"), memory)
 }
 
