@@ -60,8 +60,8 @@ impl<T: Transport> Wallet<T> {
     /// Tells the platform of a success, so that it does not count the try as spent any more.
     pub(crate) fn report_success(&mut self) {
         if let Some(mut link) = self.platform.take() {
-            // A platform that is out of reach hears of it with the next question of this run.
-            let _ = self.ask(&mut *link);
+            // A platform that is out of reach hears of it with the next question of this run, or never.
+            let _ = self.ask(&mut *link).and_then(|statement| self.take_freshness(&statement));
             self.platform = Some(link);
         }
     }

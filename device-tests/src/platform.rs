@@ -71,7 +71,7 @@ impl PlatformLink for LabPlatform {
         }
         let Inside { platform, highest, answers, .. } = inside;
         let answer = platform
-            .answer(question, |card| Some(highest.get(&card).copied().unwrap_or_default()))
+            .answer(question, |issued| Some(highest.get(&issued.card).copied().unwrap_or_default()))
             .map_err(io::Error::other)?;
         *answers += 1;
         Ok(answer.statement)

@@ -19,11 +19,12 @@ use tapvault_proto::{
     bank_pin::BankPinPrepareRequest,
     card::QrPrepareRequest,
     freshness::{
-        FreshnessQuestion, FreshnessStatement, GrantedTries, HighestCounter, MAX_BOOKED, TakeGrantRequest,
+        FreshnessQuestion, FreshnessStatement, GrantedTries, HighestCounter, IssuedCard, MAX_BOOKED,
+        TakeGrantRequest,
     },
     id::CardId,
     pad::Entered,
-    pin::{BeginVerifyRequest, FinishRequest, TRY_LIMIT, Verdict},
+    pin::{BeginVerifyRequest, FinishRequest, RETRY_DELAYS_MS, TRY_LIMIT, Verdict},
     supervisor::MAX_PROVIDERS,
 };
 
@@ -122,7 +123,9 @@ fn a_statement_that_is_not_the_platforms_changes_nothing() {
     let mut wallet = alone(&phone);
     lab.set_time(&mut wallet).unwrap();
     let question = wallet.freshness_question().unwrap();
-    assert_eq!(question.state.cards[..], [card]);
+    assert!(
+        matches!(question.state.cards[..], [IssuedCard { card: only, key_version: 1, .. }] if only == card)
+    );
     // Asked again it is the same run.
     assert_eq!(wallet.freshness_question().unwrap().state, question.state);
     let good = phone.platform.clone().ask(&question).unwrap();
@@ -156,11 +159,14 @@ fn a_statement_that_is_not_the_platforms_changes_nothing() {
     let other = resigned(&good, |statement| statement.said.pin_nonce = [7; 32]);
     assert_eq!(refusal(wallet.call(&TakeGrantRequest { statement: other })), Some(Error::WrongChallenge));
     assert_eq!(uses(&mut wallet, card), [Some(Error::NotFresh); 2]);
-    // A card that the platform does not name.
+    // A card that the platform does not name, or with other keys.
+    let newer = resigned(&good, |statement| statement.said.counters[0].key_version = 2);
+    assert_eq!(wallet.take_freshness(&newer).unwrap(), 0);
+    assert_eq!(uses(&mut wallet, card), [Some(Error::NotFresh); 2]);
     let silent = resigned(&good, |statement| statement.said.counters.clear());
     wallet.take_freshness(&silent).unwrap();
     assert_eq!(uses(&mut wallet, card), [Some(Error::NotFresh); 2]);
-    let unknown = HighestCounter { card: CardId([9; 16]), atc: 3 };
+    let unknown = HighestCounter { card: CardId([9; 16]), key_version: 1, atc: 3 };
     let unknown = resigned(&silent, |statement| statement.said.counters.push(unknown).unwrap());
     assert_eq!(wallet.take_freshness(&unknown).unwrap(), 0);
 }
@@ -230,11 +236,13 @@ fn each_try_is_granted_and_a_success_settles_its_run() {
     let (begun, pad, question) = opened();
     assert_eq!(question.state.pin.asked, None);
     let mut entry = pad::Opened::of(pad, &begun.unwrap()).unwrap();
-    let wrong = bringing.freshness_question().unwrap();
     drop(opened);
     let reply = wallet.call(&entry.pin("000000").unwrap()).unwrap();
     assert_eq!(reply.verdict, Verdict::Wrong);
-    assert!(wrong.state.pin.settled.is_empty());
+    assert!(
+        bringing.freshness_question().unwrap().state.pin.settled.is_empty(),
+        "a wrong PIN settles nothing"
+    );
     phone.advance(30_000);
     // Used up: an old statement brings no other.
     bringing.take_freshness(&first).unwrap();
@@ -306,12 +314,18 @@ fn files_that_are_put_back_in_a_run_bring_no_try() {
     phone.restart();
     let kept = phone.device.borrow().objects.clone();
     let mut wallet = phone.wallet();
-    for _ in 0..TRY_LIMIT {
-        assert!(matches!(lab.verify(&mut wallet, card, "000000"), Err(ClientError::WrongPin { .. })));
+    for left in (0..TRY_LIMIT).rev() {
+        let wrong = lab.verify(&mut wallet, card, "000000");
+        assert!(
+            matches!(wrong, Err(ClientError::WrongPin { tries_left }) if tries_left == left),
+            "{wrong:?}"
+        );
         // The record is read anew when another one was.
         wallet.pin_state(other).unwrap();
         phone.device.borrow_mut().objects.clone_from(&kept);
-        assert_eq!(wallet.pin_state(provider).unwrap().tries_left, TRY_LIMIT);
+        assert_eq!(wallet.pin_state(provider).unwrap().tries_left, left);
+        let delay = RETRY_DELAYS_MS.get(usize::from(TRY_LIMIT - left)).copied().unwrap_or_default();
+        assert_eq!(wallet.pin_delay(provider).unwrap(), delay, "nor does it shorten the delay");
     }
     assert_eq!(phone.platform.booked(provider), u32::from(TRY_LIMIT));
     assert_eq!(refusal(pad::begin(&mut wallet, &verify(card))), Some(Error::PinLocked));
@@ -321,6 +335,88 @@ fn files_that_are_put_back_in_a_run_bring_no_try() {
     wallet.unlock_pin(&lab.provider.unlock(challenge, 1)).unwrap();
     lab.verify(&mut wallet, card, PIN).unwrap();
     assert_eq!(phone.platform.booked(provider), 0);
+}
+
+/// Who knows the PIN from before it was changed has the old record put back for it; what he guessed of the new one before is
+/// not settled by it.
+#[test]
+fn an_old_record_settles_no_guess_of_the_new_one() {
+    let (phone, mut lab, card) = prepared();
+    let (provider, other) = (LabBank::A.id(), LabBank::B.id());
+    let mut wallet = phone.wallet();
+    let old = phone.device.borrow().objects.clone();
+    lab.set_pin(&mut wallet, "864209").unwrap();
+    let new = phone.device.borrow().objects.clone();
+    phone.restart();
+    let mut guesses = 0;
+    for _ in 0..20 {
+        let mut wallet = phone.wallet();
+        let guessed = matches!(lab.verify(&mut wallet, card, "000000"), Err(ClientError::WrongPin { .. }));
+        guesses += u32::from(guessed);
+        let refused = if guessed { Error::PinLocked } else { Error::TryNotGranted };
+        wallet.pin_state(other).unwrap();
+        phone.device.borrow_mut().objects.clone_from(&old);
+        assert_eq!(refusal(lab.verify(&mut wallet, card, PIN)), Some(refused), "in this run");
+        wallet.pin_state(other).unwrap();
+        drop(wallet);
+        phone.device.borrow_mut().objects.clone_from(&new);
+        phone.restart();
+        // Alone in a run it is right, and settles that run.
+        phone.device.borrow_mut().objects.clone_from(&old);
+        if guesses < MAX_BOOKED {
+            lab.verify(&mut phone.wallet(), card, PIN).unwrap();
+        }
+        phone.device.borrow_mut().objects.clone_from(&new);
+        phone.restart();
+    }
+    assert_eq!((guesses, phone.platform.booked(provider)), (MAX_BOOKED, MAX_BOOKED));
+}
+
+/// An entry that is left, one that is accepted and not finished, and what takes no try.
+#[test]
+fn what_settles_and_what_does_not() {
+    let (phone, mut lab, card) = prepared();
+    let provider = LabBank::A.id();
+    let mut wallet = phone.wallet();
+    phone.restart();
+    let mut wallet_of_another = phone.wallet();
+    drop(pad::begin(&mut wallet_of_another, &verify(card)).unwrap());
+    drop(wallet_of_another);
+    assert_eq!(phone.platform.booked(provider), 1, "an entry that is left has used its try");
+    lab.set_pin(&mut wallet, PIN).unwrap();
+    wallet.freshness_question().map(|question| phone.platform.clone().ask(&question)).unwrap().unwrap();
+    assert_eq!(phone.platform.booked(provider), 1, "a new PIN proves nothing");
+    let mut opened = pad::begin(&mut wallet, &verify(card)).unwrap();
+    wallet.call(&opened.pin(PIN).unwrap()).unwrap();
+    // Nobody finishes it; it was the right PIN.
+    drop(wallet);
+    let mut wallet = phone.wallet();
+    asked(&phone, &mut wallet);
+    assert_eq!(phone.platform.booked(provider), 0);
+    wallet.change_pin(provider, &mut Digits::of(&[PIN, "864209"])).unwrap();
+    assert_eq!(phone.platform.booked(provider), 0, "a change is a success");
+    // A statement that is withheld, a success, and then the statement.
+    let late = asked_after_a_refusal(&phone, &mut alone(&phone), card);
+    lab.verify(&mut wallet, card, "864209").unwrap();
+    assert_eq!(phone.platform.booked(provider), 0);
+    wallet.take_freshness(&late).unwrap();
+    assert_eq!(refusal(pad::begin(&mut alone(&phone), &verify(card))), Some(Error::TryNotGranted));
+}
+
+/// A statement of the first keys says nothing of the second.
+#[test]
+fn a_card_that_is_issued_again_counts_from_one() {
+    let (phone, mut lab, card) = prepared();
+    let mut wallet = phone.wallet();
+    assert!(lab::pay(&mut lab, &mut wallet, card, (100, false, false)).unwrap().1.is_approved());
+    let statement = resigned(&asked(&phone, &mut wallet), |statement| statement.said.counters[0].atc = 900);
+    lab.issue(&mut wallet, card).unwrap();
+    assert_eq!(wallet.take_freshness(&statement).unwrap(), 0);
+    assert!(lab::pay(&mut lab, &mut wallet, card, (100, false, false)).unwrap().1.is_approved());
+    assert_eq!(
+        wallet.card_log(card).unwrap().last().map(|entry| (entry.key_version, entry.atc)),
+        Some((2, 1))
+    );
 }
 
 /// What passed between phones and platform.

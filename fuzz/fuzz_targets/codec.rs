@@ -93,7 +93,7 @@ messages! {
     document::{Contents, KeyBlock},
     offline::{Offline, OfflineCommand, OfflineState, OfflineStateRequest},
     bank_pin::{PinBlockFormat, DrawPinKeyRequest, DrawPinKeyReply, PinKeyChallengeRequest, PinKeyChallenge, PinKey, InstallPinKeyRequest, InstallPinKeyReply, OfferTokenRequest, OfferTokenReply, BankPinPrepareRequest, BankPinPrepareReply, BeginBankPinRequest, BankPinEntryReply, FinishBankPinRequest, BankPinBlock},
-    freshness::{AskFreshnessRequest, PinRunRequest, GrantedTries, PinRun, DeviceState, FreshnessQuestion, HighestCounter, Freshness, FreshnessStatement, TakeFreshnessReply, TakeGrantRequest, TakeGrantReply},
+    freshness::{AskFreshnessRequest, PinRunRequest, GrantedTries, PinRun, IssuedCard, DeviceState, FreshnessQuestion, HighestCounter, Freshness, FreshnessStatement, TakeFreshnessReply, TakeGrantRequest, TakeGrantReply},
     refused::{ConfirmPrepareRequest, RefusedTap, OfferRefusedRequest, OfferRefusedReply},
     tries::{PinDelayRequest, PinDelayReply, UnlockPinRequest, UnlockPinReply},
     limited::{KeyBatch, LimitedUse, LimitedUseKey, ReplenishRequest, KeysLeftRequest, KeysLeft},

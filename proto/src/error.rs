@@ -201,7 +201,7 @@ errors! {
     /// The card's bank takes no PIN typed on the phone.
     BankPinNotAllowed = 0x8054_040D, "the card's bank takes no PIN with this card; pay without one";
     /// The service platform granted no try of this PIN in this run of the PIN trusted app, or all were used.
-    TryNotGranted = 0x8054_040E, "each try of a PIN is granted by the service platform; ask it: `tapvault card freshness`";
+    TryNotGranted = 0x8054_040E, "each try of a PIN is granted by the service platform: `tapvault card freshness`; when it grants no more, ask your bank";
     /// No pairing with a pad is kept, or it is for other keys than an end has now.
     PadNotPaired = 0x8054_0410, "no PIN pad is paired with this phone; the factory does that: `tapvault pad pair`";
     /// The pairing is for other keys than this end's, or not signed by the factory root.

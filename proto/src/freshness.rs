@@ -52,13 +52,25 @@ crate::message! {
     }
 }
 crate::message! {
+    /// A card, and which keys it has: a counter belongs to a version of them.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    IssuedCard {
+        /// The card.
+        card: CardId,
+        /// Who issued it.
+        provider: ProviderId,
+        /// Version of its keys.
+        key_version: u8,
+    }
+}
+crate::message! {
     /// What the device says of itself.
     #[derive(Clone, Debug, PartialEq, Eq)]
     DeviceState {
         /// Drawn once in this run of the card trusted app.
         card_nonce: [u8; 32],
-        /// Every card that can be used.
-        cards: Vec<CardId, MAX_CARDS>,
+        /// Every card that is intact.
+        cards: Vec<IssuedCard, MAX_CARDS>,
         /// The PIN trusted app's run.
         pin: PinRun,
     }
@@ -92,7 +104,9 @@ crate::message! {
     HighestCounter {
         /// The card.
         card: CardId,
-        /// Its counter (ATC); 0 for none yet.
+        /// Version of its keys.
+        key_version: u8,
+        /// Its counter (ATC) under them; 0 for none yet.
         atc: u16,
     }
 }
@@ -102,7 +116,7 @@ crate::message! {
     Freshness {
         /// From [`DeviceState`].
         card_nonce: [u8; 32],
-        /// Of the cards that the platform knows; no other pays.
+        /// Of the cards that the platform knows, with the keys that they have; no other becomes fresh.
         counters: Vec<HighestCounter, MAX_CARDS>,
         /// From [`PinRun`].
         pin_nonce: [u8; 32],
@@ -123,8 +137,8 @@ crate::message! {
 }
 
 impl Freshness {
-    /// What the platform signs: a domain label, and what is said as on the wire. A policy, which the same key signs, begins
-    /// with a brace.
+    /// What the platform signs: a domain label, and what is said as on the wire. A policy, which the same key signs,
+    /// begins with a brace.
     ///
     /// # Errors
     /// [`Error::Internal`] never: there is room for the longest.
@@ -171,15 +185,17 @@ mod tests {
 
     #[test]
     fn every_part_is_signed() {
-        let counters = Vec::from_slice(&[HighestCounter { card: CardId([2; 16]), atc: 0x0304 }]).unwrap();
+        let counters =
+            Vec::from_slice(&[HighestCounter { card: CardId([2; 16]), key_version: 9, atc: 0x0304 }])
+                .unwrap();
         let granted = Some(GrantedTries { provider: ProviderId([6; 16]), granted: 0x0708_090A });
         let said = Freshness { card_nonce: [1; 32], counters, pin_nonce: [5; 32], granted };
         let signed = said.signed_bytes().unwrap();
         assert_eq!(&signed[..24], b"tapvault freshness     1");
         assert_eq!(signed[24..56], [1; 32]);
-        assert_eq!(signed[56..58 + 18], [&[0, 1][..], &[2; 16], &[3, 4]].concat());
-        assert_eq!(signed[76..108], [5; 32]);
-        assert_eq!(signed[108..], [&[1][..], &[6; 16], &[7, 8, 9, 10]].concat());
+        assert_eq!(signed[56..77], [&[0, 1][..], &[2; 16], &[9, 3, 4]].concat());
+        assert_eq!(signed[77..109], [5; 32]);
+        assert_eq!(signed[109..], [&[1][..], &[6; 16], &[7, 8, 9, 10]].concat());
 
         let settled = Vec::from_slice(&[GrantedTries { provider: ProviderId([4; 16]), granted: 5 }]).unwrap();
         let pin = PinRun {
@@ -187,10 +203,11 @@ mod tests {
             asked: Some(GrantedTries { provider: ProviderId([4; 16]), granted: 6 }),
             settled,
         };
-        let cards = Vec::from_slice(&[CardId([2; 16])]).unwrap();
+        let issued = IssuedCard { card: CardId([2; 16]), provider: ProviderId([4; 16]), key_version: 9 };
+        let cards = Vec::from_slice(&[issued]).unwrap();
         let signed = DeviceState { card_nonce: [1; 32], cards, pin }.signed_bytes().unwrap();
         let run = [&[3; 32][..], &[1], &[4; 16], &[0, 0, 0, 6], &[0, 1], &[4; 16], &[0, 0, 0, 5]].concat();
         assert_eq!(&signed[..24], b"tapvault device state  1");
-        assert_eq!(signed[24..], [&[1; 32][..], &[0, 1], &[2; 16], &run].concat());
+        assert_eq!(signed[24..], [&[1; 32][..], &[0, 1], &[2; 16], &[4; 16], &[9], &run].concat());
     }
 }

@@ -31,7 +31,9 @@ pub(super) fn a_statement_is_the_platforms_and_of_this_run<T: Transport>(
     let (lab, card) = prepared(wallet)?;
     let provider = lab.provider_id();
     let question = wallet.freshness_question().map_err(say)?;
-    ensure(question.state.cards.contains(&card), || "the card is not asked for".into())?;
+    ensure(question.state.cards.iter().any(|issued| issued.card == card), || {
+        "the card is not asked for".into()
+    })?;
     let again = make().freshness_question().map_err(say)?;
     ensure(again.state == question.state, || "another run".into())?;
     let good = LabPlatform::default().ask(&question).map_err(say)?;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -13,11 +14,10 @@ use tapvault_network::{
     input::read,
     lab::LabBank,
     platform::{Answer, LedgerFile, Platform},
-    state::{CardRecord, StateFile},
+    state::{CardRecord, CardStatus, StateFile},
 };
 use tapvault_proto::{
-    freshness::{FreshnessQuestion, MAX_BOOKED},
-    id::CardId,
+    freshness::{FreshnessQuestion, IssuedCard, MAX_BOOKED},
     wire::{Wire, decode_exact, encode_into},
 };
 
@@ -27,11 +27,12 @@ use tapvault_proto::{
 #[command(
     version,
     after_help = "Example, by hand:
+  tapvault-platform init
   tapvault card freshness --json > question.json
   tapvault-platform answer --issuer bank.json question.json > statement.json
   tapvault card freshen statement.json
 or by itself whenever a trusted app wants it:
-  export TAPVAULT_PLATFORM='tapvault-platform answer --issuer bank.json -'
+  export TAPVAULT_PLATFORM=\"tapvault-platform answer --issuer $PWD/bank.json --ledger $PWD/platform.json -\"
 Exit status: 0 done, 1 refused or not readable, 2 wrong usage."
 )]
 struct Arguments {
@@ -41,6 +42,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Makes an empty ledger, once.
+    Init {
+        #[command(flatten)]
+        ledger: Ledger,
+    },
     /// Answers a phone's question and prints the statement (JSON). What it grants is stored before it is printed.
     Answer {
         /// What `tapvault card freshness --json` printed; - is standard input.
@@ -59,8 +65,11 @@ enum Command {
         #[command(flatten)]
         ledger: Ledger,
     },
-    /// Forgets what is booked of a bank's PIN: the bank made sure who has the phone.
+    /// Forgets what is booked of a bank's PIN on one phone: the bank made sure who has it.
     Forgive {
+        /// The phone, as `booked` names it: 64 hexadecimal digits.
+        #[arg(long, value_name = "HEX64", value_parser = device)]
+        device: [u8; 32],
         /// Which lab bank: A to E.
         #[arg(long, value_parser = bank)]
         provider: LabBank,
@@ -71,7 +80,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Ledger {
-    /// The platform's memory; made when missing.
+    /// The platform's memory; `init` makes it.
     #[arg(long, value_name = "FILE", default_value = "platform.json")]
     ledger: PathBuf,
 }
@@ -79,6 +88,11 @@ struct Ledger {
 #[derive(Deserialize)]
 struct Question {
     question: String,
+}
+
+fn device(digits: &str) -> Result<[u8; 32], String> {
+    let bytes = hex::decode(digits).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "a phone has 64 hexadecimal digits: see `tapvault-platform booked`".into())
 }
 
 fn bank(name: &str) -> Result<LabBank, String> {
@@ -106,10 +120,14 @@ fn run(command: Command) -> Result<String, String> {
     match command {
         Command::Answer { question, issuer, ledger } => answer(&question, &issuer, &ledger.ledger),
         Command::Booked { json, ledger } => booked(&ledger.ledger, json),
-        Command::Forgive { provider, ledger } => {
-            let (file, mut ledger) = LedgerFile::open(&ledger.ledger).map_err(text)?;
-            let forgiven = ledger.forgive(None, provider.id());
-            file.store(&ledger).map_err(text)?;
+        Command::Init { ledger } => {
+            LedgerFile::create(&ledger.ledger)?;
+            Ok(json!({ "ledger": ledger.ledger }).to_string())
+        }
+        Command::Forgive { device, provider, ledger } => {
+            let (file, mut ledger) = LedgerFile::open(&ledger.ledger)?;
+            let forgiven = ledger.forgive(Some(device), provider.id());
+            file.store(&ledger)?;
             Ok(json!({ "forgiven": forgiven }).to_string())
         }
     }
@@ -121,13 +139,19 @@ fn answer(question: &Path, issuers: &[PathBuf], ledger: &Path) -> Result<String,
     for issuer in issuers {
         cards.extend(StateFile::peek(issuer).map_err(text)?);
     }
-    let highest =
-        |card: CardId| cards.iter().find(|known| known.card == card.0).map(|known| known.highest_atc);
-    let (file, ledger) = LedgerFile::open(ledger).map_err(text)?;
+    let highest = |issued: &IssuedCard| {
+        let its = |known: &&CardRecord| {
+            (known.card, known.provider.id(), known.key_version)
+                == (issued.card.0, issued.provider, issued.key_version)
+        };
+        let known = cards.iter().find(its).filter(|known| known.status != CardStatus::Deleted);
+        known.map(|known| known.highest_atc)
+    };
+    let (file, ledger) = LedgerFile::open(ledger)?;
     let mut platform = Platform::lab(ledger);
     let Answer { statement, refused } = platform.answer(&question, highest).map_err(text)?;
     // Booked before anybody can use it.
-    file.store(&platform.ledger).map_err(text)?;
+    file.store(&platform.ledger)?;
     if refused.is_some() {
         eprintln!(
             "warning: {MAX_BOOKED} tries of this PIN are booked as spent, no more are granted; \
@@ -149,22 +173,26 @@ fn parse(path: &Path) -> Result<FreshnessQuestion, String> {
 }
 
 fn booked(path: &Path, machine: bool) -> Result<String, String> {
-    let (_, ledger) = LedgerFile::open(path).map_err(text)?;
-    let open: Vec<_> = ledger.bookings().iter().filter(|booking| booking.booked() > 0).collect();
-    if machine {
-        return serde_json::to_string(&open).map_err(text);
-    }
-    if open.is_empty() {
-        return Ok("no try is booked".into());
+    let (_, ledger) = LedgerFile::open(path)?;
+    // One line for each phone and bank, over all runs.
+    let mut phones: BTreeMap<([u8; 32], [u8; 16]), u32> = BTreeMap::new();
+    for booking in ledger.bookings().iter().filter(|booking| booking.booked() > 0) {
+        *phones.entry((booking.device, booking.provider)).or_default() += booking.booked();
     }
     let name =
         |id: [u8; 16]| LabBank::ALL.into_iter().find(|bank| bank.id().0 == id).map_or("?", LabBank::name);
-    let line = |booking: &&tapvault_network::platform::Booking| {
-        let device = hex::encode(booking.device.get(..8).unwrap_or_default());
-        format!("{device:<16}  {:<4}  {}", name(booking.provider), booking.booked())
+    if machine {
+        let phones = phones.into_iter().map(|((device, provider), booked)| {
+            json!({ "device": hex::encode(device), "provider": hex::encode(provider), "booked": booked })
+        });
+        return Ok(serde_json::Value::from_iter(phones).to_string());
+    }
+    if phones.is_empty() {
+        return Ok("no try is booked".into());
+    }
+    let line = |((device, provider), booked): (([u8; 32], [u8; 16]), u32)| {
+        format!("{}  {:<4}  {booked}", hex::encode(device), name(provider))
     };
-    let lines: Vec<_> = std::iter::once(format!("{:<16}  {:<4}  BOOKED", "DEVICE", "BANK"))
-        .chain(open.iter().map(line))
-        .collect();
-    Ok(lines.join("\n"))
+    let head = format!("{:<64}  {:<4}  BOOKED", "DEVICE", "BANK");
+    Ok(std::iter::once(head).chain(phones.into_iter().map(line)).collect::<Vec<_>>().join("\n"))
 }

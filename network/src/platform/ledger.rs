@@ -1,6 +1,6 @@
 //! The tries that were granted, by phone and provider, and the file that remembers them.
 
-use crate::state::{StateError, lock, replace};
+use crate::state::{lock, replace};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
@@ -70,34 +70,42 @@ impl Ledger {
 
     /// A success in a run settles all tries that the phone knew to be granted in it. Those of other runs stay booked.
     pub(super) fn settle(&mut self, device: &[u8; 65], nonce: [u8; 32], settled: GrantedTries) {
-        let one = self.booking(device, nonce, settled);
-        one.settled = one.settled.max(settled.granted);
+        self.change(device, nonce, settled, |one| one.settled = one.settled.max(settled.granted));
     }
 
     /// Grants one try more than the phone knows of, unless as many as may be are booked; returns all that were granted in
     /// the run. A question that comes again gets the same answer.
     pub(super) fn grant(&mut self, device: &[u8; 65], nonce: [u8; 32], asked: GrantedTries) -> u32 {
         let room = self.booked(device, asked.provider) < MAX_BOOKED;
-        let one = self.booking(device, nonce, asked);
-        if room && one.granted <= asked.granted {
-            one.granted += 1;
-        }
-        one.granted
+        self.change(device, nonce, asked, |one| {
+            if room && one.granted <= asked.granted {
+                one.granted += 1;
+            }
+        })
     }
 
-    /// The booking of a run, in which the phone knows of so many tries: a ledger that knows of fewer has lost some.
-    fn booking(&mut self, device: &[u8; 65], nonce: [u8; 32], known: GrantedTries) -> &mut Booking {
+    /// Changes the booking of a run, in which the phone knows of so many tries: a ledger that knows of fewer has lost some.
+    /// Returns what is granted in it. A run in which something was granted is never forgotten: a recorded question of it,
+    /// asked again, would book anew.
+    fn change(
+        &mut self,
+        device: &[u8; 65],
+        nonce: [u8; 32],
+        known: GrantedTries,
+        act: impl FnOnce(&mut Booking),
+    ) -> u32 {
         let (device, provider) = (hash(device), known.provider.0);
-        // Runs that are over and owe nothing are no use any more; a nonce does not come again.
-        self.bookings.retain(|one| {
-            one.nonce == nonce || one.booked() > 0 || (one.device, one.provider) != (device, provider)
-        });
         let same = |one: &Booking| (one.device, one.provider, one.nonce) == (device, provider, nonce);
         // Last from now on: where it is taken from does not matter.
         let found = self.bookings.iter().position(same).map(|at| self.bookings.remove(at));
         let mut one = found.unwrap_or(Booking { device, provider, nonce, granted: 0, settled: 0 });
         one.granted = one.granted.max(known.granted);
-        self.bookings.push_mut(one)
+        act(&mut one);
+        let granted = one.granted;
+        if granted > 0 {
+            self.bookings.push(one);
+        }
+        granted
     }
 
     /// Forgets what is booked of a provider's PIN, on one phone or on all: the provider made sure who has the phone.
@@ -130,34 +138,48 @@ pub struct LedgerFile {
 }
 
 impl LedgerFile {
-    /// Locks and reads the ledger at `path`; a missing file is an empty ledger.
+    /// Makes an empty ledger, where there is none.
     ///
     /// # Errors
-    /// [`StateError`].
-    pub fn open(path: &Path) -> Result<(Self, Ledger), StateError> {
-        let lock = lock(path)?;
-        let malformed = |what: String| StateError::Malformed(path.to_owned(), what);
-        let ledger = match fs::read(path) {
-            Ok(bytes) => {
-                let document: Document =
-                    serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-                if document.format != FORMAT {
-                    return Err(malformed(format!("format {}", document.format)));
-                }
-                Ledger { bookings: document.bookings }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ledger::default(),
-            Err(error) => return Err(StateError::Io(path.to_owned(), error)),
+    /// A message: why it was not made.
+    pub fn create(path: &Path) -> Result<(), String> {
+        if path.exists() {
+            return Err(format!("{}: there is a ledger already", path.display()));
+        }
+        let lock = lock(path).map_err(|error| error.to_string())?;
+        Self { path: path.to_owned(), _lock: lock }.store(&Ledger::default())
+    }
+
+    /// Locks and reads the ledger at `path`. A missing one is none: it would grant everybody ten tries more.
+    ///
+    /// # Errors
+    /// A message: why it cannot be read.
+    pub fn open(path: &Path) -> Result<(Self, Ledger), String> {
+        let failed = |what: String| format!("{}: {what}", path.display());
+        let malformed = |what: String| {
+            failed(format!(
+                "not a ledger ({what}); restore it from a backup: without it, tries are granted anew"
+            ))
         };
-        Ok((Self { path: path.to_owned(), _lock: lock }, ledger))
+        if !path.exists() {
+            return Err(failed("no such ledger; the first time, make one: tapvault-platform init".into()));
+        }
+        let lock = lock(path).map_err(|error| error.to_string())?;
+        let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let document: Document =
+            serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+        if document.format != FORMAT {
+            return Err(malformed(format!("format {}", document.format)));
+        }
+        Ok((Self { path: path.to_owned(), _lock: lock }, Ledger { bookings: document.bookings }))
     }
 
     /// Replaces the ledger; when this returns, it is on the disk.
     ///
     /// # Errors
-    /// [`StateError::Io`]; the old ledger is then still there.
-    pub fn store(&self, ledger: &Ledger) -> Result<(), StateError> {
-        let failed = |error| StateError::Io(self.path.clone(), error);
+    /// A message: why it was not stored; the old ledger is then still there.
+    pub fn store(&self, ledger: &Ledger) -> Result<(), String> {
+        let failed = |error: io::Error| format!("{}: {error}", self.path.display());
         let document = Document { format: FORMAT, bookings: ledger.bookings.clone() };
         let mut bytes = serde_json::to_vec_pretty(&document).map_err(|error| failed(error.into()))?;
         bytes.push(b'\n');
@@ -216,8 +238,6 @@ mod tests {
         ledger.settle(&OTHER, [1; 32], asked(A, 5));
         ledger.settle(&DEVICE, [1; 32], asked(B, 5));
         assert_eq!(ledger.booked(&DEVICE, A), 1, "another run, phone, provider");
-        // Every question says again what was settled in its run.
-        ledger.settle(&DEVICE, [2; 32], asked(A, 2));
         assert_eq!(ledger.grant(&DEVICE, [2; 32], asked(A, 2)), 3, "the run goes on counting");
         assert_eq!(ledger.forgive(None, B), 0);
         assert_eq!(ledger.forgive(Some(hash(&OTHER)), A), 0);
@@ -231,6 +251,26 @@ mod tests {
     }
 
     #[test]
+    fn a_recorded_question_books_nothing_whatever_came_in_between() {
+        let mut ledger = Ledger::default();
+        for run in 0..10 {
+            ledger.grant(&DEVICE, [run; 32], asked(A, 0));
+        }
+        ledger.settle(&DEVICE, [3; 32], asked(A, 1));
+        ledger.grant(&DEVICE, [10; 32], asked(A, 0));
+        let recorded = |ledger: &mut Ledger| {
+            for run in 0..11 {
+                ledger.grant(&DEVICE, [run; 32], asked(A, 0));
+            }
+        };
+        recorded(&mut ledger);
+        assert_eq!(ledger.booked(&DEVICE, A), 10);
+        assert_eq!(ledger.forgive(None, A), 10);
+        recorded(&mut ledger);
+        assert_eq!(ledger.booked(&DEVICE, A), 0);
+    }
+
+    #[test]
     fn what_the_ledger_lost_the_phone_still_knows() {
         let mut ledger = Ledger::default();
         ledger.settle(&DEVICE, [1; 32], asked(A, 2));
@@ -241,6 +281,8 @@ mod tests {
     #[test]
     fn the_file_keeps_it() {
         let path = std::env::temp_dir().join(format!("tapvault-ledger-{}", std::process::id()));
+        assert!(LedgerFile::open(&path).unwrap_err().contains("tapvault-platform init"));
+        LedgerFile::create(&path).unwrap();
         let (file, mut ledger) = LedgerFile::open(&path).unwrap();
         ledger.grant(&DEVICE, [1; 32], asked(A, 0));
         file.store(&ledger).unwrap();
@@ -249,7 +291,8 @@ mod tests {
         assert_eq!(read, ledger);
         fs::write(&path, b"{\"format\":2,\"bookings\":[]}").unwrap();
         drop(file);
-        assert!(matches!(LedgerFile::open(&path), Err(StateError::Malformed(..))));
+        assert!(LedgerFile::open(&path).unwrap_err().contains("format 2"));
+        assert!(LedgerFile::create(&path).is_err(), "over one that is there");
         fs::remove_file(&path).unwrap();
     }
 }

@@ -13,8 +13,8 @@ use p256::ecdsa::{SigningKey, VerifyingKey};
 use std::fmt;
 use tapvault_proto::{
     Error,
-    freshness::{Freshness, FreshnessQuestion, FreshnessStatement, GrantedTries, HighestCounter},
-    id::{CardId, ProviderId},
+    freshness::{Freshness, FreshnessQuestion, FreshnessStatement, GrantedTries, HighestCounter, IssuedCard},
+    id::ProviderId,
 };
 
 /// Why nothing was signed.
@@ -29,7 +29,12 @@ pub enum PlatformError {
 impl fmt::Display for PlatformError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Device(error) => error.fmt(f),
+            Self::Device(DeviceError::Certificate) => {
+                f.write_str("the device is not certified by the factory root: it gets no statement")
+            }
+            Self::Device(DeviceError::Signature) => f.write_str(
+                "the question is not signed by the certified device; give what `tapvault card freshness --json` printed",
+            ),
             Self::Encoding(error) => write!(f, "{error}; report it"),
         }
     }
@@ -61,19 +66,22 @@ impl Platform {
         Self { key: lab::platform_key(), factory_root: *lab::factory_root().verifying_key(), ledger }
     }
 
-    /// Answers a phone. `highest` says how far a card's counter has come for all that its issuer knows, `None` for a card
-    /// that nobody issued or that does not pay any more.
+    /// Answers a phone. `highest` says how far a card's counter has come for all that its issuer knows, `None` where that
+    /// issuer gave no card these keys, or it is not to pay.
     ///
     /// # Errors
-    /// [`PlatformError`]; nothing is booked then.
+    /// [`PlatformError`].
     pub fn answer(
         &mut self,
         question: &FreshnessQuestion,
-        highest: impl Fn(CardId) -> Option<u16>,
+        highest: impl Fn(&IssuedCard) -> Option<u16>,
     ) -> Result<Answer, PlatformError> {
         device::check_question(&self.factory_root, question).map_err(PlatformError::Device)?;
         let state = &question.state;
-        let of = |card: &CardId| highest(*card).map(|atc| HighestCounter { card: *card, atc });
+        let of = |issued: &IssuedCard| {
+            let IssuedCard { card, key_version, .. } = *issued;
+            highest(issued).map(|atc| HighestCounter { card, key_version, atc })
+        };
         let counters = state.cards.iter().filter_map(of).collect();
         let (device, run) = (&question.certificate.key, &state.pin);
         for settled in &run.settled {

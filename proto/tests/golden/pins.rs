@@ -196,7 +196,8 @@ pub fn freshness_samples(lines: &mut String) {
     };
     sample(lines, "pin.pin_run.request", &freshness::PinRunRequest {});
     sample(lines, "pin.pin_run.reply", &pin);
-    let cards = heapless::Vec::from_iter([CARD]);
+    let issued = freshness::IssuedCard { card: CARD, provider: PROVIDER, key_version: 2 };
+    let cards = heapless::Vec::from_iter([issued]);
     let question = freshness::FreshnessQuestion {
         certificate: DeviceCertificate { key: [0x04; 65], sm2_key: [0x05; 65], signature: [0x54; 64] },
         state: freshness::DeviceState { card_nonce: [0x72; 32], cards, pin },
@@ -204,7 +205,8 @@ pub fn freshness_samples(lines: &mut String) {
     };
     sample(lines, "card.ask_freshness.request", &freshness::AskFreshnessRequest {});
     sample(lines, "card.ask_freshness.reply", &question);
-    let counters = heapless::Vec::from_iter([freshness::HighestCounter { card: CARD, atc: 17 }]);
+    let counters =
+        heapless::Vec::from_iter([freshness::HighestCounter { card: CARD, key_version: 2, atc: 17 }]);
     let said = freshness::Freshness {
         card_nonce: [0x72; 32],
         counters,

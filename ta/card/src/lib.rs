@@ -46,7 +46,6 @@ use clock::Clock;
 use contact::Reader;
 use device::Device;
 use element::Exchange;
-use freshness::Run;
 use heapless::{String, Vec};
 use hurried::HURRIED;
 use keys::Keys;
@@ -98,7 +97,7 @@ use tapvault_proto::{
 };
 use tapvault_seal::Challenge;
 use tapvault_tee::{PeerSupervisor, Tee, TrustedApp, Wiped, drop_if, stack};
-use tapvault_trust::IS_LAB;
+use tapvault_trust::{IS_LAB, RunNonce};
 use teei_hypervisor::gate::Gate;
 use transaction::Armed;
 use zeroize::Zeroize;
@@ -119,7 +118,7 @@ pub struct Card {
     reader: Option<Reader>,
     keys: Keys,
     clock: Clock,
-    run: Run,
+    run: RunNonce,
     nfc: Nfc,
     routes: Option<Routes>,
     /// On the heap, where it stays while it is gone on with: it holds the keys of a channel.

@@ -2,7 +2,6 @@
 //! this trusted app be made to start again. The platform books a try as spent until a success in the same run.
 
 use heapless::Vec;
-use subtle::ConstantTimeEq;
 use tapvault_proto::{
     Error,
     freshness::{FreshnessStatement, GrantedTries, PinRun},
@@ -11,7 +10,7 @@ use tapvault_proto::{
     supervisor::MAX_PROVIDERS,
 };
 use tapvault_tee::Tee;
-use tapvault_trust::PLATFORM_KEY;
+use tapvault_trust::RunNonce;
 
 /// One provider's tries, counted from the start of the run.
 struct Tries {
@@ -21,12 +20,14 @@ struct Tries {
     settled: u32,
     /// Spent since the last success, or since the provider gave tries back: storage can say less.
     spent: u8,
+    /// Which record the tries were for that no success has settled, by its salt.
+    record: [u8; 16],
 }
 
 /// This run of the trusted app.
 #[derive(Default)]
 pub struct Run {
-    nonce: Option<[u8; 32]>,
+    nonce: RunNonce,
     asked: Option<ProviderId>,
     tries: Vec<Tries, MAX_PROVIDERS>,
 }
@@ -34,11 +35,7 @@ pub struct Run {
 impl Run {
     /// What the card trusted app asks the platform.
     pub fn report<T: Tee>(&mut self, tee: &mut T) -> PinRun {
-        let nonce = *self.nonce.get_or_insert_with(|| {
-            let mut nonce = [0; 32];
-            tee.random(&mut nonce);
-            nonce
-        });
+        let nonce = self.nonce.get(|out| tee.random(out));
         let granted = |provider, granted| GrantedTries { provider, granted };
         let asked =
             self.asked.map(|provider| granted(provider, self.of(provider).map_or(0, |tries| tries.granted)));
@@ -53,19 +50,14 @@ impl Run {
     /// [`Error::NoChallenge`] before it was asked in this run, [`Error::SignatureInvalid`], [`Error::WrongChallenge`];
     /// [`Error::OutOfMemory`] for a provider beyond [`MAX_PROVIDERS`].
     pub fn grant(&mut self, statement: &FreshnessStatement) -> Result<(), Error> {
-        let nonce = self.nonce.as_ref().ok_or(Error::NoChallenge)?;
-        if !PLATFORM_KEY.verifies(&statement.said.signed_bytes()?, &statement.signature) {
-            return Err(Error::SignatureInvalid);
-        }
-        if !bool::from(nonce.ct_eq(&statement.said.pin_nonce)) {
-            return Err(Error::WrongChallenge);
-        }
+        self.nonce.check(statement, &statement.said.pin_nonce)?;
         let Some(grant) = statement.said.granted else { return Ok(()) };
         let provider = grant.provider;
         match self.of(provider) {
             Some(tries) => tries.granted = tries.granted.max(grant.granted),
             None => {
-                let tries = Tries { provider, granted: grant.granted, used: 0, settled: 0, spent: 0 };
+                let granted = grant.granted;
+                let tries = Tries { provider, granted, used: 0, settled: 0, spent: 0, record: [0; 16] };
                 // Nobody is forgotten: the tries that were used would come back.
                 self.tries.push(tries).map_err(|_| Error::OutOfMemory)?;
             }
@@ -74,17 +66,23 @@ impl Run {
         Ok(())
     }
 
-    /// Uses a granted try up.
+    /// How many tries are left, where storage says so many: what was spent in this run stays spent.
+    pub fn left(&mut self, provider: ProviderId, stored: u8) -> u8 {
+        self.of(provider).map_or(stored, |tries| stored.min(TRY_LIMIT.saturating_sub(tries.spent)))
+    }
+
+    /// Uses a granted try of a record up.
     ///
     /// # Errors
-    /// [`Error::PinLocked`] when as many as there are were spent in this run, whatever storage says; [`Error::TryNotGranted`]:
-    /// the next question asks for one.
-    pub fn take(&mut self, provider: ProviderId) -> Result<(), Error> {
+    /// [`Error::PinLocked`] for another record than the one that tries were used for: its PIN, known from before it was
+    /// changed, would settle them. [`Error::TryNotGranted`]: the next question asks for one.
+    pub fn take(&mut self, provider: ProviderId, record: &[u8; 16]) -> Result<(), Error> {
         match self.of(provider) {
-            Some(tries) if tries.spent >= TRY_LIMIT => Err(Error::PinLocked),
+            Some(tries) if tries.used > tries.settled && tries.record != *record => Err(Error::PinLocked),
             Some(tries) if tries.used < tries.granted => {
                 tries.used += 1;
                 tries.spent += 1;
+                tries.record = *record;
                 Ok(())
             }
             _ => {
@@ -97,16 +95,16 @@ impl Run {
     /// Gives a try back for which the pad submitted nothing.
     pub fn give_back(&mut self, provider: ProviderId) {
         if let Some(tries) = self.of(provider) {
-            // A success since has settled it.
-            tries.used = tries.used.saturating_sub(1).max(tries.settled);
+            tries.used = tries.used.saturating_sub(1);
             tries.spent = tries.spent.saturating_sub(1);
         }
     }
 
-    /// The provider gave all stored tries back, or permitted a new PIN. What the platform booked stays booked.
-    pub fn renew(&mut self, provider: ProviderId) {
+    /// The provider gave all tries of this record back, or permitted it. What the platform booked stays booked.
+    pub fn renew(&mut self, provider: ProviderId, record: &[u8; 16]) {
         if let Some(tries) = self.of(provider) {
             tries.spent = 0;
+            tries.record = *record;
         }
     }
 

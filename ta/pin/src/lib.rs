@@ -234,13 +234,14 @@ impl<T: Tee> Pin<T> {
     ) -> Result<EntryReply, Error> {
         self.clear_entry(tee, session)?;
         let record = self.record(tee, provider)?.ok_or(Error::PinLocked)?;
-        let tries = record.tries_left();
-        let left = tries.checked_sub(1).ok_or(Error::PinLocked)?;
+        let (stored, salt) = (record.tries_left(), record.salt());
         let comparison = record.comparison(tee)?;
+        let tries = self.run.left(provider, stored);
+        let left = tries.checked_sub(1).ok_or(Error::PinLocked)?;
         if self.delays.left(provider, tries, tee.now()) > 0 {
             return Err(Error::PinDelayed);
         }
-        self.run.take(provider)?;
+        self.run.take(provider, &salt)?;
         self.delays.spend(provider, tee.now());
         let tries_left = self.update(tee, |record, tee| record.set_tries(tee, left))?;
         let wanted = match purpose {

@@ -118,6 +118,11 @@ impl<O> Record<O> {
         self.stored.tries_left
     }
 
+    /// What tells this record from the others that its provider's PIN had.
+    pub fn salt(&self) -> [u8; 16] {
+        self.stored.salt
+    }
+
     /// Number of the provider's last command to unlock.
     pub fn unlocks(&self) -> u32 {
         self.stored.unlocks

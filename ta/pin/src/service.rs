@@ -50,7 +50,8 @@ impl<T: Tee> PinService for Call<'_, T> {
 
     fn pin_state(&mut self, request: PinStateRequest) -> Result<PinStateReply, Error> {
         self.app.settle(self.tee, self.session)?;
-        let tries = self.app.record(self.tee, request.provider)?.map(|record| record.tries_left());
+        let stored = self.app.record(self.tee, request.provider)?.map(|record| record.tries_left());
+        let tries = stored.map(|stored| self.app.run.left(request.provider, stored));
         let state = match tries {
             None => PinState::Missing,
             Some(0) => PinState::Locked,
@@ -168,8 +169,9 @@ impl<T: Tee> PinService for Call<'_, T> {
                 let unlocks = app.record(*tee, provider)?.map_or(0, |record| record.unlocks());
                 // The object cannot be replaced while it is open.
                 app.record = None;
-                app.record = Some(Record::create(*tee, provider, secret, unlocks)?);
-                app.run.renew(provider);
+                let record = Record::create(*tee, provider, secret, unlocks)?;
+                app.run.renew(provider, &record.salt());
+                app.record = Some(record);
             }
             (Purpose::Change, Some(secret)) => {
                 app.record(*tee, provider)?;
@@ -229,7 +231,8 @@ impl<T: Tee> PinService for Call<'_, T> {
     fn delay(&mut self, request: PinDelayRequest) -> Result<PinDelayReply, Error> {
         let PinDelayRequest { provider } = request;
         self.app.settle(self.tee, self.session)?;
-        let tries = self.app.record(self.tee, provider)?.map_or(0, |record| record.tries_left());
+        let stored = self.app.record(self.tee, provider)?.map_or(0, |record| record.tries_left());
+        let tries = self.app.run.left(provider, stored);
         Ok(PinDelayReply { wait_ms: self.app.delays.left(provider, tries, self.tee.now()) })
     }
 

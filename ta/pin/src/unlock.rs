@@ -33,13 +33,13 @@ impl<T: Tee> Pin<T> {
         if *sequence == 0 || *sequence < last {
             return Err(Error::CommandOutOfOrder);
         }
+        let salt = record.salt();
         let tries_left = if *sequence == last {
             record.tries_left()
         } else {
-            let tries_left = self.update(tee, |record, tee| record.unlock(tee, *sequence))?;
-            self.run.renew(certificate.provider);
-            tries_left
+            self.update(tee, |record, tee| record.unlock(tee, *sequence))?
         };
+        self.run.renew(certificate.provider, &salt);
         self.challenge = None;
         Ok(UnlockPinReply { tries_left })
     }

@@ -6,6 +6,10 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod run;
+
+pub use run::RunNonce;
+
 use tapvault_proto::{
     Error,
     id::{Caller, Uuid, login},
@@ -27,7 +31,7 @@ pub const TRUST_ROOT: PublicKey =
 pub const FACTORY_ROOT: PublicKey =
     PublicKey(unhex(chosen(option_env!("TAPVAULT_FACTORY_ROOT"), LAB_FACTORY_ROOT)));
 
-/// Signs policies.
+/// Signs policies, and what the service platform says.
 pub const PLATFORM_KEY: PublicKey =
     PublicKey(unhex(chosen(option_env!("TAPVAULT_PLATFORM_KEY"), LAB_PLATFORM_KEY)));
 

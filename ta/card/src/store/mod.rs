@@ -20,6 +20,7 @@ use state::{DAMAGED, Stored};
 use tapvault_proto::{
     Error,
     card::MAX_CARDS,
+    freshness::IssuedCard,
     id::{CardId, ProviderId},
     limited::{KeyBatch, KeysLeft},
     profile::CardProfile,
@@ -99,9 +100,14 @@ impl Store {
         })
     }
 
-    /// The cards by name.
-    pub fn ids(&self) -> Vec<CardId, MAX_CARDS> {
-        self.cards().map(|card| card.id).collect()
+    /// Every card and the keys that it has.
+    pub fn issued(&self) -> Vec<IssuedCard, MAX_CARDS> {
+        let issued = |card: &Card| IssuedCard {
+            card: card.id,
+            provider: card.provider,
+            key_version: card.profile.key_version,
+        };
+        self.cards().map(issued).collect()
     }
 
     /// The name of a card's application in this phone: its AID, or where a card in an earlier place has the same,
