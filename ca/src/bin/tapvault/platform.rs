@@ -5,6 +5,8 @@ use std::{
     env,
     io::{self, Write},
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 use tapvault::{PlatformLink, Transport, Wallet};
 use tapvault_proto::{
@@ -14,6 +16,9 @@ use tapvault_proto::{
 
 /// Names the command.
 const VARIABLE: &str = "TAPVAULT_PLATFORM";
+/// How long it may take: the pad's session waits for its entry, and is over by then.
+const PATIENCE: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_millis(10);
 
 /// Asks by a shell command: question at its standard input, statement at its standard output, both JSON.
 struct ByCommand(String);
@@ -27,7 +32,18 @@ impl PlatformLink for ByCommand {
             .stdout(Stdio::piped())
             .spawn()?;
         if let Some(mut input) = child.stdin.take() {
-            input.write_all(serde_json::json!({ "question": question }).to_string().as_bytes())?;
+            // What ends without reading says more by its status.
+            let _ = input.write_all(serde_json::json!({ "question": question }).to_string().as_bytes());
+        }
+        // An answer fits a pipe: nobody has to read before it ends.
+        let begun = Instant::now();
+        while child.try_wait()?.is_none() {
+            if begun.elapsed() > PATIENCE {
+                child.kill()?;
+                child.wait()?;
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("`{}` does not answer", self.0)));
+            }
+            thread::sleep(STEP);
         }
         let output = child.wait_with_output()?;
         if !output.status.success() {
