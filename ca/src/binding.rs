@@ -7,8 +7,8 @@ use tapvault_proto::binding::{
 };
 
 impl<T: Transport> Wallet<T> {
-    /// Takes card data for the bank that offered a binding, and returns them as only that bank can read them. The trusted
-    /// app looks at the bank's certificate before the pad asks.
+    /// Takes card data for the bank that offered a binding, and returns them as only that bank can read them. The
+    /// trusted app looks at the bank's certificate before the pad asks.
     ///
     /// # Errors
     /// [`ClientError::NothingEntered`]; the PIN trusted app's refusal, or the pad's.

@@ -81,8 +81,8 @@ impl<T: Transport> Wallet<T> {
     }
 }
 
-/// What a holder has to approve to pay `request` with `card`. Signatures are the card trusted app's business: it takes an
-/// approval of exactly what it finds signed.
+/// What a holder has to approve to pay `request` with `card`. Signatures are the card trusted app's business: it takes
+/// an approval of exactly what it finds signed.
 ///
 /// # Errors
 /// [`Error::RequestMalformed`].

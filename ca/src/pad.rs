@@ -1,5 +1,5 @@
-//! The relay between the PIN trusted app and a PIN pad. What passes here is encrypted for the two ends: whoever holds the
-//! relay can stop an entry, and learns nothing of what is typed.
+//! The relay between the PIN trusted app and a PIN pad. What passes here is encrypted for the two ends: whoever holds
+//! the relay can stop an entry, and learns nothing of what is typed.
 
 mod stream;
 
@@ -56,7 +56,8 @@ impl<T: Transport> Wallet<T> {
     /// Brings a pairing that the factory made to the PIN trusted app, and then to the pad.
     ///
     /// # Errors
-    /// The PIN trusted app's refusal, and nothing has changed; [`ClientError::PadRefused`], and a newer pairing is needed.
+    /// The PIN trusted app's refusal, and nothing has changed; [`ClientError::PadRefused`], and a newer pairing is
+    /// needed.
     pub fn pair_pad(&mut self, pairing: Pairing, pad: &mut impl PadLink) -> Result<(), ClientError> {
         self.call(&pairing)?;
         match ask(pad, &PadMessage::Pair(pairing))? {

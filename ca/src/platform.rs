@@ -1,5 +1,5 @@
-//! The way to the service platform. After a start of the trusted apps no card pays before the platform has said how far its
-//! counter has come, and each try of a PIN is granted by it.
+//! The way to the service platform. After a start of the trusted apps no card pays before the platform has said how far
+//! its counter has come, and each try of a PIN is granted by it.
 
 use crate::{ClientError, Transport, Wallet};
 use std::io;
@@ -18,8 +18,8 @@ pub trait PlatformLink {
 }
 
 impl<T: Transport> Wallet<T> {
-    /// Gives the wallet a way to the service platform: what the trusted apps refuse for want of its statement is done once
-    /// the statement is there, and a success is reported to it.
+    /// Gives the wallet a way to the service platform: what the trusted apps refuse for want of its statement is done
+    /// once the statement is there, and a success is reported to it.
     #[must_use]
     pub fn with_platform(mut self, link: impl PlatformLink + 'static) -> Self {
         self.platform = Some(Box::new(link));
@@ -34,11 +34,12 @@ impl<T: Transport> Wallet<T> {
         self.call(&AskFreshnessRequest {})
     }
 
-    /// Brings the platform's statement to both trusted apps. Returns how many cards' counters were behind what the platform
-    /// knows: the TEE's storage is an older copy of itself then, and somebody put it there.
+    /// Brings the platform's statement to both trusted apps. Returns how many cards' counters were behind what the
+    /// platform knows: the TEE's storage is an older copy of itself then, and somebody put it there.
     ///
     /// # Errors
-    /// [`Error::WrongChallenge`] when a trusted app started since the question, [`Error::SignatureInvalid`], or the call's.
+    /// [`Error::WrongChallenge`] when a trusted app started since the question, [`Error::SignatureInvalid`], or the
+    /// call's.
     pub fn take_freshness(&mut self, statement: &FreshnessStatement) -> Result<u8, ClientError> {
         let behind = self.call(statement)?.behind;
         self.call(&TakeGrantRequest { statement: statement.clone() })?;

@@ -336,10 +336,10 @@ impl<T: Transport> Wallet<T> {
         self.prepare_taps(&[card], verified.then_some(card))
     }
 
-    /// Makes cards ready for one tap, from which the terminal chooses: counters are reserved, the verification
-    /// of the card `verified` is taken, the answers that are the same at every tap are fetched. The tap itself
-    /// enters the TEE once. With a verification NFC is switched on, without one it has to be on. The terminal sees the cards in order of their priority, those of the same priority
-    /// in the order given.
+    /// Makes cards ready for one tap, from which the terminal chooses: counters are reserved, the verification of the
+    /// card `verified` is taken, the answers that are the same at every tap are fetched. The tap itself enters the TEE
+    /// once. With a verification NFC is switched on, without one it has to be on. The terminal sees the cards in order
+    /// of their priority, those of the same priority in the order given.
     ///
     /// # Errors
     /// [`ClientError::Field`] for none, more than [`MAX_IN_FIELD`], or a card twice; the card trusted app's refusal,

@@ -1,4 +1,5 @@
-//! Prints card data as typed and as a phone on the simulated TEE sealed them, a JSON object a line, for `tools/oracles`.
+//! Prints card data as typed and as a phone on the simulated TEE sealed them, a JSON object a line, for
+//! `tools/oracles`.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

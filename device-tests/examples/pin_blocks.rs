@@ -1,5 +1,5 @@
-//! PIN blocks for `tools/oracles`, a JSON object a line: those that the phone's code forms, with the keys that it derives
-//! from a base key. With theirs on standard input, says whether the bank's code reads them.
+//! PIN blocks for `tools/oracles`, a JSON object a line: those that the phone's code forms, with the keys that it
+//! derives from a base key. With theirs on standard input, says whether the bank's code reads them.
 
 use std::io::{self, BufRead, Write};
 use tapvault_device_tests::random::Random;

@@ -323,7 +323,8 @@ fn audit_log() -> Outcome<()> {
     run(&["--group", "990", "tee", "show", &Bank::lab("A").id.to_string()]).map(|_| ())
 }
 
-/// A card that may approve offline is refused here, where nothing protects storage from a rollback; the commands say so.
+/// A card that may approve offline is refused here, where nothing protects storage from a rollback; the commands say
+/// so.
 fn offline_money() -> Outcome<()> {
     let folder = std::env::temp_dir().join("offline-money");
     fs::create_dir_all(&folder).map_err(say)?;

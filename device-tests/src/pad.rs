@@ -1,5 +1,5 @@
-//! The lab's PIN pad, in the process: the pad's end of the channel, with prepared entries in place of a holder. Its keys
-//! are the lab's, which everybody has.
+//! The lab's PIN pad, in the process: the pad's end of the channel, with prepared entries in place of a holder. Its
+//! keys are the lab's, which everybody has.
 
 #[cfg(unix)]
 mod process;

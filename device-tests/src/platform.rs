@@ -1,5 +1,5 @@
-//! The lab's service platform, in the process: a phone's own, since the ledgers of two phones have nothing to do with each
-//! other.
+//! The lab's service platform, in the process: a phone's own, since the ledgers of two phones have nothing to do with
+//! each other.
 
 use std::{cell::RefCell, collections::BTreeMap, io, rc::Rc};
 use tapvault::PlatformLink;

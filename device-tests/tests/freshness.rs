@@ -337,8 +337,8 @@ fn files_that_are_put_back_in_a_run_bring_no_try() {
     assert_eq!(phone.platform.booked(provider), 0);
 }
 
-/// Who knows the PIN from before it was changed has the old record put back for it; what he guessed of the new one before is
-/// not settled by it.
+/// Who knows the PIN from before it was changed has the old record put back for it; what he guessed of the new one
+/// before is not settled by it.
 #[test]
 fn an_old_record_settles_no_guess_of_the_new_one() {
     let (phone, mut lab, card) = prepared();
@@ -434,8 +434,9 @@ impl PlatformLink for Recorder {
     }
 }
 
-/// The attacker has root and the pad in his hands, knows no PIN, puts every file back after every guess, has the trusted apps
-/// start again, replays each statement that he ever saw and asks for new ones: he compares as many PINs as are booked.
+/// The attacker has root and the pad in his hands, knows no PIN, puts every file back after every guess, has the
+/// trusted apps start again, replays each statement that he ever saw and asks for new ones: he compares as many PINs as
+/// are booked.
 #[test]
 fn who_grinds_gets_the_tries_that_are_booked_and_no_more() {
     let (phone, lab, card) = prepared();

@@ -1,7 +1,7 @@
 //! Power lost at every change of the store, in every kind of entry of the wallet PIN, with every number of tries before
-//! it, on the simulated TEE; `qemu-optee/powerloss` does it on real OP-TEE. Afterwards the counter is not above its value
-//! before the entry unless that entry succeeded or was cancelled by the pad's word, and the old or the new PIN works: one
-//! of them, and not both.
+//! it, on the simulated TEE; `qemu-optee/powerloss` does it on real OP-TEE. Afterwards the counter is not above its
+//! value before the entry unless that entry succeeded or was cancelled by the pad's word, and the old or the new PIN
+//! works: one of them, and not both.
 
 mod common;
 

@@ -130,8 +130,8 @@ fn a_command_is_obeyed_whole_or_not_at_all() {
     }
 }
 
-/// A number that the bank used up for a command which the phone refuses would be missing for ever: all later ones would be
-/// out of order.
+/// A number that the bank used up for a command which the phone refuses would be missing for ever: all later ones would
+/// be out of order.
 #[test]
 fn the_bank_signs_what_the_phone_obeys_and_numbers_nothing_else() {
     use TokenAction::{Activate, Delete, Resume, Suspend};

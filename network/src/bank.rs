@@ -155,8 +155,8 @@ impl Provider {
         self.seal_keys(card, challenge, profile, None)
     }
 
-    /// As [`Self::seal`], with the card's keys in TR-31 key blocks of a version, under a protection key that is exported
-    /// from the package's HPKE seal.
+    /// As [`Self::seal`], with the card's keys in TR-31 key blocks of a version, under a protection key that is
+    /// exported from the package's HPKE seal.
     ///
     /// # Errors
     /// As [`Self::seal`]; [`BankError::KeyBlocks`] where keys cannot come in such blocks.

@@ -65,8 +65,8 @@ impl Factory {
         certificate
     }
 
-    /// Pairs a phone with a pad, whose keys both showed on the factory's line. Each end keeps the pairing of the highest
-    /// `sequence` that it has seen.
+    /// Pairs a phone with a pad, whose keys both showed on the factory's line. Each end keeps the pairing of the
+    /// highest `sequence` that it has seen.
     #[must_use]
     pub fn pair(&self, sequence: u32, tee: PadKeys, pad: PadKeys) -> Pairing {
         let mut pairing = Pairing { sequence, tee, pad, signature: [0; 64] };

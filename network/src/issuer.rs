@@ -295,8 +295,8 @@ struct Accepted {
     holder_verified: bool,
 }
 
-/// Whether the card says that the wallet PIN was verified. Of a `wanted` type of cryptogram our cards send two values only;
-/// another type is `other`.
+/// Whether the card says that the wallet PIN was verified. Of a `wanted` type of cryptogram our cards send two values
+/// only; another type is `other`.
 pub(crate) fn holder_of(cvr: [u8; 4], wanted: u8, other: Reason) -> Result<bool, Reason> {
     match cvr {
         [_, result, 0, 0] if result == wanted => Ok(false),

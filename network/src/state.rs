@@ -95,8 +95,8 @@ pub struct CardRecord {
     pub key_version: u8,
     /// Highest transaction counter approved under this key version; 0 for none.
     pub highest_atc: u16,
-    /// Which of the 64 counters below it are used up, the lowest bit for the next lower one. A file that does not say is
-    /// of an issuer that took only counters above the highest: all are used up then.
+    /// Which of the 64 counters below it are used up, the lowest bit for the next lower one. A file that does not say
+    /// is of an issuer that took only counters above the highest: all are used up then.
     #[serde(default = "all_used")]
     pub used_below: u64,
     /// Highest counter of a tap; a file that does not say knew taps alone.

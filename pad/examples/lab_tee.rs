@@ -1,4 +1,5 @@
-//! The PIN trusted app's end of the channel, for the lab: pairs a pad, has it show something, and prints what came back.
+//! The PIN trusted app's end of the channel, for the lab: pairs a pad, has it show something, and prints what came
+//! back.
 //! **It prints the PIN**: for trying a pad, and for whoever writes the firmware of one. It is no phone.
 //!
 //! ```sh

@@ -3,8 +3,8 @@
 use iso_currency::Currency;
 
 /// An amount in minor units with the decimals and the letters of its currency, and the currency's name: `12.00 CNY` and
-/// `Renminbi (Chinese) yuan`. `currency` is as in tag 5F2A, a digit in each half of a byte: `0x0156`. A number that ISO 4217 gives to no currency, or to one without a minor unit, is shown as it
-/// came: nobody knows its decimals.
+/// `Renminbi (Chinese) yuan`. `currency` is as in tag 5F2A, a digit in each half of a byte: `0x0156`. A number that ISO
+/// 4217 gives to no currency, or to one without a minor unit, is shown as it came: nobody knows its decimals.
 #[must_use]
 pub fn text(minor: u64, currency: u16) -> (String, String) {
     let known = digits(currency).and_then(Currency::from_numeric);

@@ -32,8 +32,8 @@ impl Clock for Monotonic {
     }
 }
 
-/// A clock that goes where it is put. **NO SECURITY**: a pad with it tells by the time of its frames when the holder was
-/// done. For tests; clones show the same time.
+/// A clock that goes where it is put. **NO SECURITY**: a pad with it tells by the time of its frames when the holder
+/// was done. For tests; clones show the same time.
 #[derive(Clone, Default)]
 pub struct FakeClock(Arc<AtomicU64>);
 

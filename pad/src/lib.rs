@@ -2,7 +2,8 @@
 //! shares an authenticated, encrypted channel with the PIN trusted app, through a normal world that neither trusts.
 //! `docs/pin-pad.md` has the protocol, so that firmware can be written from it.
 //!
-//! * [`Pad`] is the pad without a screen, a keyboard or a socket: messages and keys go in, messages and a [`Screen`] come
+//! * [`Pad`] is the pad without a screen, a keyboard or a socket: messages and keys go in, messages and a [`Screen`]
+//!   come
 //!   out. Time, storage and random numbers are its [`Clock`], [`Store`] and [`Random`].
 //! * [`entry`] is what a holder can do with the keys, [`text`] what the holder is shown.
 //! * [`wire`] frames messages on a stream, [`tui`] draws the screen on a terminal.

@@ -32,8 +32,8 @@ pub enum Key {
     Enter,
 }
 
-/// How long the holder has, in milliseconds: the seconds the trusted app gives, cut to whole ticks, so that what is sent
-/// at the last one still comes in time. At least one tick.
+/// How long the holder has, in milliseconds: the seconds the trusted app gives, cut to whole ticks, so that what is
+/// sent at the last one still comes in time. At least one tick.
 #[must_use]
 pub const fn window_ms(life_s: u8) -> u64 {
     let ticks = life_s as u64 * 1000 / PAD_TICK_MS;

@@ -6,8 +6,8 @@ use tapvault_proto::{
     pad::{PadPurpose, Showing},
 };
 
-/// Bytes of an order's digest that are shown: enough that nobody finds another order with the same ones while the holder
-/// waits.
+/// Bytes of an order's digest that are shown: enough that nobody finds another order with the same ones while the
+/// holder waits.
 const DIGEST_SHOWN: usize = 8;
 
 /// Longest value of a line in characters; a screen has room for it.

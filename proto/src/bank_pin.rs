@@ -24,8 +24,8 @@ crate::code! {
         Iso3 = 2,
         /// ISO 9564-1, 9.4.2: 16 bytes under AES-128.
         Iso4 = 3,
-        /// **No ISO format**: the layout of format 4 under SM4. Unverified: no public text says what a network does with
-        /// SM4.
+        /// **No ISO format**: the layout of format 4 under SM4. Unverified: no public text says what a network does
+        /// with SM4.
         Sm4Layout4 = 4,
     }
 }

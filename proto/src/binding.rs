@@ -26,8 +26,8 @@ pub const SEALED_LEN: usize = CardData::MAX + 16;
 const CERTIFICATE_LABEL: &[u8; 24] = b"tapvault recipient cert1";
 const DATA_LABEL: &[u8; 24] = b"tapvault card data     1";
 
-/// What is printed on a card: number, expiry and CVN2, wiped when dropped. On the wire always [`CardData::MAX`] bytes, so
-/// that a length tells nothing of it.
+/// What is printed on a card: number, expiry and CVN2, wiped when dropped. On the wire always [`CardData::MAX`] bytes,
+/// so that a length tells nothing of it.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct CardData {
     number: [u8; MAX_NUMBER],

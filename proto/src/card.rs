@@ -447,7 +447,8 @@ crate::service! {
         0x0115 offline_command(OfflineCommand) -> OfflineState, needs WALLET;
         /// Draws a challenge of the PIN trusted app and vouches for it.
         0x0116 pin_key_challenge(PinKeyChallengeRequest) -> PinKeyChallenge, needs WALLET;
-        /// Makes the card ready for taps: all storage access happens here. With a PIN verification it also switches NFC on.
+        /// Makes the card ready for taps: all storage access happens here. With a PIN verification it also switches NFC
+        /// on.
         0x0201 tap_prepare(TapPrepareRequest) -> TapPrepareReply, needs WALLET;
         /// Answers GET PROCESSING OPTIONS.
         0x0202 tap_gpo(TapGpoRequest) -> TapGpoReply, needs WALLET;

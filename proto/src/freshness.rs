@@ -1,6 +1,6 @@
-//! Freshness: stock OP-TEE notices neither that the whole of its store was put back to an older copy nor that a trusted app
-//! was made to start again. So the service platform, which an attacker with the phone cannot put back, says after each
-//! start how far every card's counter has come, and grants each try of a PIN by itself.
+//! Freshness: stock OP-TEE notices neither that the whole of its store was put back to an older copy nor that a trusted
+//! app was made to start again. So the service platform, which an attacker with the phone cannot put back, says after
+//! each start how far every card's counter has come, and grants each try of a PIN by itself.
 //!
 //! The card trusted app asks for both, under the device's certified key; the statement goes to both.
 
@@ -125,8 +125,8 @@ crate::message! {
     }
 }
 crate::message! {
-    /// The platform's statement, for one run of each trusted app. For the card trusted app as it is, for the PIN trusted app
-    /// in [`TakeGrantRequest`].
+    /// The platform's statement, for one run of each trusted app. For the card trusted app as it is, for the PIN
+    /// trusted app in [`TakeGrantRequest`].
     #[derive(Clone, Debug, PartialEq, Eq)]
     FreshnessStatement {
         /// What it says.

@@ -18,8 +18,8 @@ pub const FRAME_CONTENT: usize = 96;
 pub const MAX_PAD_MESSAGE: usize = PadMessage::MAX;
 /// Life of a session in milliseconds from the offer until an entry takes it up; it ends with the entry then.
 pub const PAD_SESSION_LIFE_MS: u64 = 10_000;
-/// Seconds that a pad gives the holder: what it sends at the last tick still has time to arrive before the entry is over
-/// ([`crate::pin::VERIFICATION_LIFE_MS`]).
+/// Seconds that a pad gives the holder: what it sends at the last tick still has time to arrive before the entry is
+/// over ([`crate::pin::VERIFICATION_LIFE_MS`]).
 pub const PAD_PATIENCE_S: u8 = 50;
 /// The pad sends what was typed at multiples of this many milliseconds after it began to show: the time of a frame
 /// does not tell the number of digits.
@@ -291,9 +291,9 @@ impl Wire for Entered {
 
 const _: () = assert!(Showing::MAX <= FRAME_CONTENT && Entered::MAX <= FRAME_CONTENT);
 
-/// What passes between the relay and a pad: a length of two bytes, then this. The pad answers `Keys` with `Keys`, `Pair`
-/// with `Paired`, `Offer` with `Answer`, `Show` with `Entered`, and anything else, or what it does not believe, with
-/// `Refused`.
+/// What passes between the relay and a pad: a length of two bytes, then this. The pad answers `Keys` with `Keys`,
+/// `Pair` with `Paired`, `Offer` with `Answer`, `Show` with `Entered`, and anything else, or what it does not believe,
+/// with `Refused`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PadMessage {
     /// Asks for the pad's keys.

@@ -417,8 +417,8 @@ crate::service! {
         // 0x0120 took digits in clear.
         /// Stores the outcome.
         0x0121 finish(FinishRequest) -> FinishReply, needs WALLET;
-        /// Opens what the pad sealed, and compares or seals it, in memory only. Whatever does not open, or is not what was
-        /// asked for, ends the entry; a try that it took stays taken.
+        /// Opens what the pad sealed, and compares or seals it, in memory only. Whatever does not open, or is not what
+        /// was asked for, ends the entry; a try that it took stays taken.
         0x0122 submit(SubmitRequest) -> SubmitReply, needs WALLET;
         // 0x0128 took card data in clear.
         /// Hands out sealed card data.

@@ -208,8 +208,8 @@ impl Wire for OdaKey {
 crate::message! {
     /// What a card needs for fDDA, fast dynamic data authentication, version 01.
     Oda {
-        /// Application file locator, tag 94: four bytes an entry. Its last record is the transaction's own, but of a test
-        /// profile's, which has none.
+        /// Application file locator, tag 94: four bytes an entry. Its last record is the transaction's own, but of a
+        /// test profile's, which has none.
         afl: Bytes<16>,
         /// The other records: the static data that the issuer signed, and the certificates.
         records: heapless::Vec<Record, 4>,
@@ -339,7 +339,8 @@ crate::message! {
         verification_from: u64,
         /// The answer to a terminal when it wants one and there is none.
         verification_status: VerificationStatus,
-        /// What its cryptograms are made with, and by that the channels that it may use; a test profile has no keys here.
+        /// What its cryptograms are made with, and by that the channels that it may use; a test profile has no keys
+        /// here.
         keys: CardKeys,
         /// The token's domain and life.
         token: Token,

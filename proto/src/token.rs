@@ -138,8 +138,8 @@ crate::code! {
 }
 
 impl TokenState {
-    /// Where an action leads; `None` for one that does not fit. A token service that commands what does not fit has used up
-    /// a number which the phone will wait for. Deletion fits always, and leads nowhere: `None` as well.
+    /// Where an action leads; `None` for one that does not fit. A token service that commands what does not fit has
+    /// used up a number which the phone will wait for. Deletion fits always, and leads nowhere: `None` as well.
     #[must_use]
     pub const fn after(self, action: TokenAction) -> Option<Self> {
         match (self, action) {

@@ -24,8 +24,8 @@ crate::message! {
 }
 
 crate::message! {
-    /// A provider's command to give all tries back. It is good once, for a challenge of this run of the PIN trusted app;
-    /// its number is above that of the command before it, and one with the same number changes nothing.
+    /// A provider's command to give all tries back. It is good once, for a challenge of this run of the PIN trusted
+    /// app; its number is above that of the command before it, and one with the same number changes nothing.
     #[derive(Clone, Debug, PartialEq, Eq)]
     UnlockPinRequest {
         /// The provider's certificate.

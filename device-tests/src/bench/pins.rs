@@ -1,5 +1,5 @@
-//! What a PIN costs: from its beginning to its end, the pad's handshake, the one call that takes the pad's frame, and the
-//! platform's grant of the try.
+//! What a PIN costs: from its beginning to its end, the pad's handshake, the one call that takes the pad's frame, and
+//! the platform's grant of the try.
 
 use super::{Outcome, Row, row, say, timed};
 use crate::{
@@ -33,8 +33,8 @@ fn granted<T: Transport>(
     reply.map(|_| asked + taken).map_err(say)
 }
 
-/// Both suites. What the pad and the platform compute is in no row: they are other machines. The wallet has no way to the
-/// platform, so that no row has its statement in it.
+/// Both suites. What the pad and the platform compute is in no row: they are other machines. The wallet has no way to
+/// the platform, so that no row has its statement in it.
 pub fn rows<T: Transport>(
     rows: &mut Vec<Row>,
     lab: &Lab,

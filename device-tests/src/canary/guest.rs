@@ -1,6 +1,6 @@
 //! In the guest, as root: a client is given a canary card, pays with it, and then its memory, tee-supplicant's and the
-//! files under secure storage are looked through, for the card's keys, for those of the seal that it came in, and for the
-//! PIN. Root plays the bank and the PIN pad, so that neither a key nor a PIN was ever in the client.
+//! files under secure storage are looked through, for the card's keys, for those of the seal that it came in, and for
+//! the PIN. Root plays the bank and the PIN pad, so that neither a key nor a PIN was ever in the client.
 
 use super::{Canaries, package, seal::known_seal};
 use crate::{

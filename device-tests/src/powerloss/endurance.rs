@@ -1,9 +1,9 @@
-//! A thousand taps of ten cards of five banks on one store, with power cuts and damaged files in between. Every other card
-//! holds limited-use keys, and its bank sends more when they run low.
+//! A thousand taps of ten cards of five banks on one store, with power cuts and damaged files in between. Every other
+//! card holds limited-use keys, and its bank sends more when they run low.
 //!
-//! As root: what is done to the store's files between two boots. As the wallet: the taps. What must hold: no counter and
-//! no limited-use key serves twice, whatever was cut; a card whose file was harmed is named as damaged and no other is
-//! lost; its bank puts it back.
+//! As root: what is done to the store's files between two boots. As the wallet: the taps. What must hold: no counter
+//! and no limited-use key serves twice, whatever was cut; a card whose file was harmed is named as damaged and no other
+//! is lost; its bank puts it back.
 
 use super::{Device, Journal, arm};
 use crate::{

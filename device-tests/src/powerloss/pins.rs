@@ -1,4 +1,5 @@
-//! Entries of the wallet PIN: each begins with two tries, so that one too many is noticed, and afterwards one PIN works.
+//! Entries of the wallet PIN: each begins with two tries, so that one too many is noticed, and afterwards one PIN
+//! works.
 
 use super::{Device, Journal, arm};
 use crate::{

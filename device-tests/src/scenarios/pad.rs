@@ -139,8 +139,8 @@ pub fn the_pad_shows_what_an_entry_is_for<T: Transport>(make: &dyn Fn() -> Walle
     Ok(())
 }
 
-/// Tap, PIN, tap: the pad shows what the terminal wanted, by the card trusted app's word, and that is paid: nothing below,
-/// above or beside it, and once.
+/// Tap, PIN, tap: the pad shows what the terminal wanted, by the card trusted app's word, and that is paid: nothing
+/// below, above or beside it, and once.
 ///
 /// # Errors
 /// What does not hold.

@@ -1,6 +1,6 @@
-//! The normal world between PIN trusted app and pad, one scenario for each thing that it can do to a message: record, drop,
-//! reorder, replay, delay, alter. It learns no digit and not how many there are, has nothing else shown, and gets no try, no
-//! fact and no PIN by it.
+//! The normal world between PIN trusted app and pad, one scenario for each thing that it can do to a message: record,
+//! drop, reorder, replay, delay, alter. It learns no digit and not how many there are, has nothing else shown, and gets
+//! no try, no fact and no PIN by it.
 
 use super::{pad::begin_when_due, prepared, refused, tries, verify_one};
 use crate::{
@@ -164,8 +164,8 @@ pub(super) fn a_relay_that_reorders_messages_gains_nothing<T: Transport>(
         refused(wallet.call(&first), Error::PadUntrusted)?;
         refused(wallet.call(&second), Error::NoPadSession)?;
         left(wallet, &lab, 3)?;
-        // Finished, then entered; the frame of the first of two entries in the second, whose showing comes to the pad in
-        // an earlier session.
+        // Finished, then entered; the frame of the first of two entries in the second, whose showing comes to the pad
+        // in an earlier session.
         let mut opened = begin(wallet, &verify).map_err(say)?;
         refused(wallet.call(&FinishRequest { entry: opened.entry }), Error::NoEntry)?;
         let held = opened.pin(PIN)?;

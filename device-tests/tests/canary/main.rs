@@ -1,6 +1,6 @@
-//! Secrets that can be recognised are planted, every method of cards, PIN and trustlets' keys is called, and nothing that
-//! leaves the trusted apps holds a piece of them; nor does a heap block that a trusted app gave back, nor the stack below
-//! a call, but for those that cannot wait for it to be wiped.
+//! Secrets that can be recognised are planted, every method of cards, PIN and trustlets' keys is called, and nothing
+//! that leaves the trusted apps holds a piece of them; nor does a heap block that a trusted app gave back, nor the
+//! stack below a call, but for those that cannot wait for it to be wiped.
 //!
 //! What the simulated TEE stores is plain, as what OP-TEE is given to store: on real OP-TEE `guest-tests canary`
 //! looks into the files.

@@ -112,8 +112,8 @@ fn clear_stack() {
 fn copy_stack(copy: &mut [u8]) {
     let here = 0_u8;
     let end = ptr::from_ref(std::hint::black_box(&here));
-    // SAFETY: `clear_stack` has written these bytes, so they are this thread's; nobody owns what lies there. One call of
-    // `memcpy` leaves them as they are but for its own frame.
+    // SAFETY: `clear_stack` has written these bytes, so they are this thread's; nobody owns what lies there. One call
+    // of `memcpy` leaves them as they are but for its own frame.
     unsafe { ptr::copy_nonoverlapping(end.wrapping_sub(copy.len()), copy.as_mut_ptr(), copy.len()) }
 }
 

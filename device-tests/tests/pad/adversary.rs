@@ -1,5 +1,5 @@
-//! A normal world that mostly does the next step of an entry, and else whatever comes to its mind with all that it ever saw,
-//! ten thousand times, while a holder types on the pad whatever is shown there.
+//! A normal world that mostly does the next step of an entry, and else whatever comes to its mind with all that it ever
+//! saw, ten thousand times, while a holder types on the pad whatever is shown there.
 
 use crate::{common::Phone, prepared, refusal};
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
-//! AES DUKPT (ANSI X9.24-3-2017) as a security module derives it: from the base key, for any counter. Written apart from
-//! the phone's, which goes from key to key and cannot go back.
+//! AES DUKPT (ANSI X9.24-3-2017) as a security module derives it: from the base key, for any counter. Written apart
+//! from the phone's, which goes from key to key and cannot go back.
 
 use aes::{
     Aes128,

@@ -1,9 +1,9 @@
 //! The bank's security module: the one place where a PIN is in the clear at a bank, where a token becomes the account
 //! number behind it, and where a PIN is compared.
 //!
-//! It gives phones their keys for PIN blocks ([`Hsm::phone_key`]), turns a phone's block for a token into a block for the
-//! account number under a key of the network's ([`Hsm::translate`]), or compares ([`Hsm::check`]). A block is good once,
-//! whatever comes of it.
+//! It gives phones their keys for PIN blocks ([`Hsm::phone_key`]), turns a phone's block for a token into a block for
+//! the account number under a key of the network's ([`Hsm::translate`]), or compares ([`Hsm::check`]). A block is good
+//! once, whatever comes of it.
 
 pub mod block;
 pub mod dukpt;

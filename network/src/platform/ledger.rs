@@ -73,8 +73,8 @@ impl Ledger {
         self.change(device, nonce, settled, |one| one.settled = one.settled.max(settled.granted));
     }
 
-    /// Grants one try more than the phone knows of, unless as many as may be are booked; returns all that were granted in
-    /// the run. A question that comes again gets the same answer.
+    /// Grants one try more than the phone knows of, unless as many as may be are booked; returns all that were granted
+    /// in the run. A question that comes again gets the same answer.
     pub(super) fn grant(&mut self, device: &[u8; 65], nonce: [u8; 32], asked: GrantedTries) -> u32 {
         let room = self.booked(device, asked.provider) < MAX_BOOKED;
         self.change(device, nonce, asked, |one| {
@@ -84,9 +84,9 @@ impl Ledger {
         })
     }
 
-    /// Changes the booking of a run, in which the phone knows of so many tries: a ledger that knows of fewer has lost some.
-    /// Returns what is granted in it. A run in which something was granted is never forgotten: a recorded question of it,
-    /// asked again, would book anew.
+    /// Changes the booking of a run, in which the phone knows of so many tries: a ledger that knows of fewer has lost
+    /// some. Returns what is granted in it. A run in which something was granted is never forgotten: a recorded
+    /// question of it, asked again, would book anew.
     fn change(
         &mut self,
         device: &[u8; 65],

@@ -1,5 +1,6 @@
-//! The service platform's signer: says after each start of a phone's trusted apps how far its cards' counters have come,
-//! and grants the tries of its PINs one by one, each booked as spent until the phone signs a success of the same run.
+//! The service platform's signer: says after each start of a phone's trusted apps how far its cards' counters have
+//! come, and grants the tries of its PINs one by one, each booked as spent until the phone signs a success of the same
+//! run.
 
 mod ledger;
 
@@ -66,8 +67,8 @@ impl Platform {
         Self { key: lab::platform_key(), factory_root: *lab::factory_root().verifying_key(), ledger }
     }
 
-    /// Answers a phone. `highest` says how far a card's counter has come for all that its issuer knows, `None` where that
-    /// issuer gave no card these keys, or it is not to pay.
+    /// Answers a phone. `highest` says how far a card's counter has come for all that its issuer knows, `None` where
+    /// that issuer gave no card these keys, or it is not to pay.
     ///
     /// # Errors
     /// [`PlatformError`].

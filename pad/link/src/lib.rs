@@ -14,7 +14,8 @@
 //! session, and a recorded one is of no use: the other end draws a new key each time. What follows is encrypted under
 //! one key for each direction, drawn from the agreement of the two keys ([`schedule`]).
 //!
-//! What makes a new PIN too simple ([`rules`]) both ends have to agree on: the pad asks for another, the trusted app refuses.
+//! What makes a new PIN too simple ([`rules`]) both ends have to agree on: the pad asks for another, the trusted app
+//! refuses.
 //!
 //! Keys, secrets and clear text are wiped when dropped.
 #![no_std]

@@ -1,5 +1,5 @@
-//! Which new PINs are refused (docs/pin.md): in a time that depends on no digit and not on their number. One verdict comes
-//! out, and not which rule it was.
+//! Which new PINs are refused (docs/pin.md): in a time that depends on no digit and not on their number. One verdict
+//! comes out, and not which rule it was.
 
 use subtle::{Choice, ConstantTimeEq, ConstantTimeGreater, ConstantTimeLess};
 use tapvault_proto::pin::{MAX_PIN, Pin};

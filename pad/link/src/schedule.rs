@@ -6,8 +6,8 @@
 //! up     = HKDF(salt = transcript, secret = shared, info = "tapvault pad up", 16 bytes)
 //! ```
 //!
-//! The transcript is [`tapvault_proto::pad::transcript`] without an end; HKDF is over SHA-256 in the suite P-256 and over
-//! SM3 in the suite SM2. A key serves one session, one direction and one frame.
+//! The transcript is [`tapvault_proto::pad::transcript`] without an end; HKDF is over SHA-256 in the suite P-256 and
+//! over SM3 in the suite SM2. A key serves one session, one direction and one frame.
 
 use crate::{DRAWS, Random};
 use hkdf::Hkdf;

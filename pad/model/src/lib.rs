@@ -1,9 +1,9 @@
 //! What the relay between PIN trusted app and pad can do, searched exhaustively within a bound.
 //!
-//! The relay is Dolev and Yao's attacker: it keeps everything it saw, and delivers what it can derive from that, altered,
-//! again, elsewhere, in any order, or not at all. Signatures, key agreement and AEAD are terms that hold what they
-//! promise; that they do is not shown here, nor are time, lengths and the code itself. [`Protocol`] is the protocol of
-//! `proto/src/pad.rs`, [`term`] what is said in it, [`claims`] what must hold in every state.
+//! The relay is Dolev and Yao's attacker: it keeps everything it saw, and delivers what it can derive from that,
+//! altered, again, elsewhere, in any order, or not at all. Signatures, key agreement and AEAD are terms that hold what
+//! they promise; that they do is not shown here, nor are time, lengths and the code itself. [`Protocol`] is the
+//! protocol of `proto/src/pad.rs`, [`term`] what is said in it, [`claims`] what must hold in every state.
 //!
 //! The bound: as many sessions of each end as [`Bound`] says, interleaved freely, in either suite; four
 //! [`PAIRINGS`](term::PAIRINGS), through two devices of which the relay has all keys; one key agreement share of the

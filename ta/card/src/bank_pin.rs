@@ -1,4 +1,5 @@
-//! What the PIN trusted app needs of this one for the bank PIN: a card's token, and the device's word for its challenge.
+//! What the PIN trusted app needs of this one for the bank PIN: a card's token, and the device's word for its
+//! challenge.
 
 use crate::{Call, device::Device, store::Store, token};
 use tapvault_proto::{

@@ -2,8 +2,8 @@
 //! halves once; what they sign is a challenge, so that a provider seals only for a trusted app of a device it knows
 //! the maker of.
 //!
-//! Where the object is missing or damaged there are new keys, which nobody certified: until the factory has, no provider
-//! seals for them and the service platform does not answer them, so that the cards are there and do not pay.
+//! Where the object is missing or damaged there are new keys, which nobody certified: until the factory has, no
+//! provider seals for them and the service platform does not answer them, so that the cards are there and do not pay.
 
 use crate::keys::sm2_key;
 use p256::{ecdsa::signature::Signer, elliptic_curve::sec1::ToSec1Point};

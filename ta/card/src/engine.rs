@@ -82,8 +82,8 @@ impl Cryptogram {
     }
 }
 
-/// Makes a cryptogram over `data` that asks the issuer for a payment of `amount` minor units. It uses up a counter, whatever
-/// becomes of it; [`remember`] it when it leaves.
+/// Makes a cryptogram over `data` that asks the issuer for a payment of `amount` minor units. It uses up a counter,
+/// whatever becomes of it; [`remember`] it when it leaves.
 ///
 /// # Errors
 /// [`Error::Busy`] when no counter is reserved, [`Error::AtcExhausted`], [`Error::NoTime`]; no counter is used then.
@@ -97,8 +97,8 @@ pub fn make(
     give(card, permit, data, amount, (verification, CVR_ARQC))
 }
 
-/// As [`make`], one that approves offline: it spends the amount out of the room that is set aside, which with the counter
-/// is used up whatever becomes of the cryptogram.
+/// As [`make`], one that approves offline: it spends the amount out of the room that is set aside, which with the
+/// counter is used up whatever becomes of the cryptogram.
 ///
 /// # Errors
 /// As [`make`]; [`Error::NotOffline`], [`Error::AmountNotAllowed`].

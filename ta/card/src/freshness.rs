@@ -1,5 +1,5 @@
-//! Freshness: what the service platform says after each start of this trusted app. Storage can be an older copy of itself,
-//! so no card that was read from it pays before the platform has said how far its counter has come.
+//! Freshness: what the service platform says after each start of this trusted app. Storage can be an older copy of
+//! itself, so no card that was read from it pays before the platform has said how far its counter has come.
 
 use crate::{Call, device::Device, store::Store};
 use tapvault_proto::{

@@ -1,6 +1,7 @@
 //! What is done with a PIN under valgrind, digits, their number and keys marked as undefined (`tools/constant-time`):
-//! the check that it is one, the rules of new PINs, the verifier and its comparison, the key and the block of a bank PIN.
-//! `leak-rules`, `leak-comparison` and `leak-filling` do as careless code would, so that the check is seen to fail.
+//! the check that it is one, the rules of new PINs, the verifier and its comparison, the key and the block of a bank
+//! PIN. `leak-rules`, `leak-comparison` and `leak-filling` do as careless code would, so that the check is seen to
+//! fail.
 
 #[path = "../../cipher/examples/memcheck/mod.rs"]
 mod memcheck;
@@ -49,8 +50,8 @@ fn ours(digits: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// As code is written that does not think of time: a table of the digits seen, the first digit that differs, filling that
-/// begins where the digits end.
+/// As code is written that does not think of time: a table of the digits seen, the first digit that differs, filling
+/// that begins where the digits end.
 fn careless(what: &str) -> Option<()> {
     let (pin, other) = (typed(b"135790")?, typed(b"280461")?);
     let ((digits, len), (others, _)) = (pin.expose(), other.expose());

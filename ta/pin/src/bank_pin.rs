@@ -115,8 +115,8 @@ impl Keys {
     }
 }
 
-/// Runs what handles keys in frames of its own, and clears the stack below: the entry that is made next takes along what
-/// lies where it is made.
+/// Runs what handles keys in frames of its own, and clears the stack below: the entry that is made next takes along
+/// what lies where it is made.
 fn cleared<R>(act: impl FnOnce() -> R) -> R {
     let result = act();
     stack::wipe::<HANDLED>();

@@ -1,5 +1,5 @@
-//! How long the next entry waits when tries are spent. Kept in memory: a start of the trusted app makes everybody wait in
-//! full.
+//! How long the next entry waits when tries are spent. Kept in memory: a start of the trusted app makes everybody wait
+//! in full.
 
 use heapless::Vec;
 use tapvault_proto::{

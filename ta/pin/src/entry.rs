@@ -131,8 +131,8 @@ impl Entry {
         if ours { Ok(()) } else { Err(Error::NoEntry) }
     }
 
-    /// The number of tries to be stored for it, once it is through: all of them after the right digits, as many as before
-    /// where nothing was submitted.
+    /// The number of tries to be stored for it, once it is through: all of them after the right digits, as many as
+    /// before where nothing was submitted.
     pub fn owed(&self) -> Option<u8> {
         match self.stage {
             Stage::Accepted { .. } => self.tries.map(|_| TRY_LIMIT),
@@ -154,8 +154,8 @@ impl Entry {
     ///
     /// # Errors
     /// [`Error::NoEntry`] when no frame is awaited; [`Error::FrameInvalid`] and [`Error::PadContent`];
-    /// [`Error::PinTooSimple`] for a new PIN, before anything is compared: a pad asks its holder for another instead. The
-    /// entry is over then, as it is without one that is returned.
+    /// [`Error::PinTooSimple`] for a new PIN, before anything is compared: a pad asks its holder for another instead.
+    /// The entry is over then, as it is without one that is returned.
     pub fn submit<T: Tee>(self, tee: &mut T, frame: &Frame) -> Result<(Option<Self>, Verdict), Error> {
         let Self { stage, provider, .. } = self;
         let Stage::Open(mut open) = stage else { return Err(Error::NoEntry) };

@@ -1,5 +1,5 @@
-//! The tries that the service platform grants, each by itself: stored tries can be put back with the rest of the store, and
-//! this trusted app be made to start again. The platform books a try as spent until a success in the same run.
+//! The tries that the service platform grants, each by itself: stored tries can be put back with the rest of the store,
+//! and this trusted app be made to start again. The platform books a try as spent until a success in the same run.
 
 use heapless::Vec;
 use tapvault_proto::{

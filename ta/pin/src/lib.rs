@@ -3,12 +3,12 @@
 //! What is typed comes from the paired pad alone, through a session of its own for each entry, which the normal world
 //! carries and cannot read: offer → accept → begin → submit → finish.
 //!
-//! A try is granted by the service platform, spent in storage when entry begins, and comes back only with the right digits, or by the pad's word that
-//! nothing was submitted; storage is not touched between the pad's frame and the answer. Missing and damaged records
-//! count as locked, and a record comes into being only with its provider's ticket.
+//! A try is granted by the service platform, spent in storage when entry begins, and comes back only with the right
+//! digits, or by the pad's word that nothing was submitted; storage is not touched between the pad's frame and the
+//! answer. Missing and damaged records count as locked, and a record comes into being only with its provider's ticket.
 //!
-//! Card data take the same way and leave sealed for their bank; nothing of them is stored. So does the *bank PIN*, which
-//! leaves as a PIN block.
+//! Card data take the same way and leave sealed for their bank; nothing of them is stored. So does the *bank PIN*,
+//! which leaves as a PIN block.
 #![no_std]
 #![forbid(unsafe_code)]
 

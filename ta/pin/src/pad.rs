@@ -1,7 +1,7 @@
 //! The pad as this trusted app knows it: keys for it, the pairing that is believed, and the one session there can be.
 //!
-//! Keys are made at their first use and kept in storage. Where the object is missing or damaged there are new keys, which
-//! no pairing names: there is no entry until the factory has made one.
+//! Keys are made at their first use and kept in storage. Where the object is missing or damaged there are new keys,
+//! which no pairing names: there is no entry until the factory has made one.
 
 use tapvault_pad_link::{
     Keys, pairing,
@@ -101,7 +101,8 @@ impl Pad {
         Ok(())
     }
 
-    /// Offers the paired pad a session, in place of one that no entry has taken up: the pad has no more than one either.
+    /// Offers the paired pad a session, in place of one that no entry has taken up: the pad has no more than one
+    /// either.
     ///
     /// # Errors
     /// [`Error::PadNotPaired`]; storage's.

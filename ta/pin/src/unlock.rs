@@ -9,8 +9,8 @@ use tapvault_tee::Tee;
 use tapvault_trust::check_signed;
 
 impl<T: Tee> Pin<T> {
-    /// Obeys a command made for the challenge that is out, which it uses up. The number of the command before it changes
-    /// nothing: the answer to that one was lost.
+    /// Obeys a command made for the challenge that is out, which it uses up. The number of the command before it
+    /// changes nothing: the answer to that one was lost.
     ///
     /// # Errors
     /// [`Error::NoChallenge`], [`Error::CertificateInvalid`], [`Error::SignatureInvalid`], [`Error::WrongChallenge`],

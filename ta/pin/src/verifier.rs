@@ -5,8 +5,8 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 use tapvault_proto::{Error, id::ProviderId, pin::Pin};
 
-/// A verifier without its digits, of which [`finished`] makes it: HMAC-SHA-256 under this device's and trusted app's own
-/// key. The record alone, read by whoever, is no help in guessing the few digits behind it.
+/// A verifier without its digits, of which [`finished`] makes it: HMAC-SHA-256 under this device's and trusted app's
+/// own key. The record alone, read by whoever, is no help in guessing the few digits behind it.
 ///
 /// # Errors
 /// [`Error::Internal`] never: the key's length is fixed.

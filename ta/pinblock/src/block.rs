@@ -60,7 +60,8 @@ fn packed<'a, const N: usize>(mut digits: impl Iterator<Item = &'a u8>) -> [u8; 
     [(); N].map(|()| next() << 4 | next())
 }
 
-/// Forms the block of `pin` for `token` under `key`, whose format is that of the block. `random` is used once, and wiped.
+/// Forms the block of `pin` for `token` under `key`, whose format is that of the block. `random` is used once, and
+/// wiped.
 ///
 /// The digits lie in one buffer, which the cipher text overwrites.
 #[must_use]

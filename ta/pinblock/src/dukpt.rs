@@ -64,8 +64,8 @@ impl WorkingKey {
 /// Length of what [`Dukpt::write`] writes.
 pub const STATE_LEN: usize = IDENTIFIER_LEN + 4 + 16 * BITS;
 
-/// The keys to come of one initial key, wiped when dropped. Place `n` is the key of the next counter whose lowest one is
-/// bit `n`, unless it has been used.
+/// The keys to come of one initial key, wiped when dropped. Place `n` is the key of the next counter whose lowest one
+/// is bit `n`, unless it has been used.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Dukpt {
     identifier: [u8; IDENTIFIER_LEN],
@@ -107,8 +107,8 @@ impl Dukpt {
         self.identifier
     }
 
-    /// Gives the next key out, with its counter, and forgets it: what is stored then has to be this state, and before the
-    /// key is used. `None` when there are no more (`Generate_Working_Keys`, `Update_State_for_next_Transaction`).
+    /// Gives the next key out, with its counter, and forgets it: what is stored then has to be this state, and before
+    /// the key is used. `None` when there are no more (`Generate_Working_Keys`, `Update_State_for_next_Transaction`).
     #[must_use]
     pub fn take(&mut self, format: PinBlockFormat) -> Option<(u32, WorkingKey)> {
         let counter = self.counter;

@@ -305,8 +305,8 @@ pub struct HostApp<A> {
 }
 
 impl<A: TrustedApp<HostTee> + 'static> HostApp<A> {
-    /// Starts the native trusted app, in place of one that ran: its memory is lost, its objects are not. It runs as long as
-    /// somebody holds it.
+    /// Starts the native trusted app, in place of one that ran: its memory is lost, its objects are not. It runs as
+    /// long as somebody holds it.
     #[must_use]
     pub fn start(device: &Device) -> Rc<RefCell<Self>> {
         let app = Rc::new(RefCell::new(Self::over(HostTee::new(A::SERVICE, device))));

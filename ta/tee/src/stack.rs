@@ -9,8 +9,8 @@ const ABOVE: usize = 16 * 1024;
 /// On the host, whose frames are longer where nothing is optimised.
 const ON_HOST: usize = 512 * 1024;
 
-/// How much stack a method may use that is wiped after it: all that the trusted app has but the frames above. `stack` is
-/// the variable `TAPVAULT_STACK` that `tapvault-ta-build` sets, in decimal digits; there is none on the host.
+/// How much stack a method may use that is wiped after it: all that the trusted app has but the frames above. `stack`
+/// is the variable `TAPVAULT_STACK` that `tapvault-ta-build` sets, in decimal digits; there is none on the host.
 #[must_use]
 pub const fn depth(stack: Option<&str>) -> usize {
     match stack {
@@ -31,8 +31,8 @@ struct Below<const DEPTH: usize>(#[allow(dead_code, reason = "written, never rea
 
 /// Overwrites `DEPTH` bytes of the stack below the caller, a multiple of 64.
 ///
-/// In words: an array of zeros would be `memset`'s work, which OP-TEE's library does byte by byte, and a person waits for
-/// the methods after which this is done.
+/// In words: an array of zeros would be `memset`'s work, which OP-TEE's library does byte by byte, and a person waits
+/// for the methods after which this is done.
 #[inline(never)]
 pub fn wipe<const DEPTH: usize>() {
     const { assert!(DEPTH.is_multiple_of(size_of::<Chunk>())) };

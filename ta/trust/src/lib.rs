@@ -1,8 +1,8 @@
 //! What a trusted app is built to believe. Everything else has to be proved against these values.
 //!
-//! The defaults are the **lab's**, whose private keys anybody can compute (`tapvault-network::lab`).
-//! A product sets `TAPVAULT_TRUST_ROOT`, `TAPVAULT_FACTORY_ROOT`, `TAPVAULT_PLATFORM_KEY` (130 hexadecimal digits, P-256,
-//! SEC 1 uncompressed) and `TAPVAULT_BOOT_GROUP` (32 digits) when it builds; a malformed value ends the build.
+//! The defaults are the **lab's**, whose private keys anybody can compute (`tapvault-network::lab`). A product sets
+//! `TAPVAULT_TRUST_ROOT`, `TAPVAULT_FACTORY_ROOT`, `TAPVAULT_PLATFORM_KEY` (130 hexadecimal digits, P-256, SEC 1
+//! uncompressed) and `TAPVAULT_BOOT_GROUP` (32 digits) when it builds; a malformed value ends the build.
 #![no_std]
 #![forbid(unsafe_code)]
 

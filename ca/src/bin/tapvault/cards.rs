@@ -75,8 +75,8 @@ pub enum Command {
         /// What `tapvault-bank time` wrote, JSON; - is standard input.
         time: String,
     },
-    /// Asks the service platform: after a start of the trusted apps no card pays without its statement, and it grants each
-    /// try of a PIN. Done by itself where TAPVAULT_PLATFORM names a command that answers.
+    /// Asks the service platform: after a start of the trusted apps no card pays without its statement, and it grants
+    /// each try of a PIN. Done by itself where TAPVAULT_PLATFORM names a command that answers.
     Freshness,
     /// Takes the platform's statement.
     Freshen {

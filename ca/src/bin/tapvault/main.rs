@@ -35,10 +35,10 @@ use std::process::ExitCode;
 
 /// Virtual bank cards and trustlets, held by trusted apps on OP-TEE.
 ///
-/// On a device: cards come as packages that a bank seals for a challenge of this device; the wallet PIN is
-/// set with the bank's ticket; `tap` presents a card to a terminal, `pay` pays without one; `trustlet` runs a bank's own program
-/// in its TVM; `tee` shows what the supervisor knows. The user or group of this process must be admitted
-/// by the platform's policy. Anywhere: `platform` and `provider` sign what devices accept.
+/// On a device: cards come as packages that a bank seals for a challenge of this device; the wallet PIN is set with the
+/// bank's ticket; `tap` presents a card to a terminal, `pay` pays without one; `trustlet` runs a bank's own program in
+/// its TVM; `tee` shows what the supervisor knows. The user or group of this process must be admitted by the platform's
+/// policy. Anywhere: `platform` and `provider` sign what devices accept.
 #[derive(Parser)]
 #[command(
     version,

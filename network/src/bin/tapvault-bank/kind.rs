@@ -61,8 +61,8 @@ pub struct Kind {
     #[arg(long, value_name = "AMOUNT", default_value_t = Domain::UNLIMITED, hide_default_value = true)]
     max_amount: u64,
     /// Lets the card approve payments without asking, up to so much in all, in yuan: what it is loaded with (`offline`
-    /// loads more). Needs --oda, and a phone with gpd.tee.trustedStorage.antiRollback.protectionLevel 1000; stock OP-TEE
-    /// says 100 and refuses the card.
+    /// loads more). Needs --oda, and a phone with gpd.tee.trustedStorage.antiRollback.protectionLevel 1000; stock
+    /// OP-TEE says 100 and refuses the card.
     #[arg(long, value_name = "AMOUNT", value_parser = amount, requires = "offline_payment", conflicts_with = "limited_use")]
     offline: Option<u64>,
     /// Most that the card may approve at once, in yuan; as much is set aside before each tap.

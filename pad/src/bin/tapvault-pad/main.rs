@@ -15,8 +15,8 @@ use tapvault_pad::LAB_FACTORY_ROOT;
 /// A PIN pad: shows what is paid and to whom, takes the PIN, and sends it encrypted to the PIN trusted app of the phone
 /// that the factory paired it with. What carries the messages, the phone's rich system included, learns nothing of it.
 ///
-/// On a terminal it fills the screen. Digits change places each time, and a press of the letter beside a digit types it,
-/// so that who hears keys learns nothing either; what is typed is not shown.
+/// On a terminal it fills the screen. Digits change places each time, and a press of the letter beside a digit types
+/// it, so that who hears keys learns nothing either; what is typed is not shown.
 #[derive(Parser)]
 #[command(
     version,
@@ -55,7 +55,8 @@ struct Arguments {
     /// A PIN that is typed at each entry; a second line is the new one where it is changed. /dev/fd/3 is descriptor 3.
     #[arg(long, value_name = "FILE", requires = "headless", conflicts_with = "script")]
     pin_file: Option<PathBuf>,
-    /// What is typed at one entry after the other, in lines of JSON; - is standard input. What is not in it is cancelled.
+    /// What is typed at one entry after the other, in lines of JSON; - is standard input. What is not in it is
+    /// cancelled.
     #[arg(long, value_name = "FILE", requires = "headless")]
     script: Option<PathBuf>,
     /// Sends at once, by a clock that jumps: the time of a message then tells how long the holder typed. Tests only.

@@ -119,8 +119,8 @@ impl Card {
         self.fresh
     }
 
-    /// Takes the service platform's word for the highest counter that was seen anywhere: no payment of this run has it or
-    /// one below. Returns whether storage is behind.
+    /// Takes the service platform's word for the highest counter that was seen anywhere: no payment of this run has it
+    /// or one below. Returns whether storage is behind.
     pub fn refresh(&mut self, highest: u16) -> bool {
         let behind = highest > self.used;
         if behind {
