@@ -236,7 +236,6 @@ fn each_try_is_granted_and_a_success_settles_its_run() {
     let (begun, pad, question) = opened();
     assert_eq!(question.state.pin.asked, None);
     let mut entry = pad::Opened::of(pad, &begun.unwrap()).unwrap();
-    drop(opened);
     let reply = wallet.call(&entry.pin("000000").unwrap()).unwrap();
     assert_eq!(reply.verdict, Verdict::Wrong);
     assert!(
