@@ -3,11 +3,30 @@
 
 use std::{cell::RefCell, collections::BTreeMap, io, rc::Rc};
 use tapvault::PlatformLink;
-use tapvault_network::platform::{Ledger, Platform};
+use tapvault_network::{
+    lab::sign_policy,
+    platform::{Ledger, Platform},
+};
 use tapvault_proto::{
+    Error,
     freshness::{FreshnessQuestion, FreshnessStatement},
     id::{CardId, ProviderId},
 };
+
+/// A statement of the lab's platform that says something else.
+///
+/// # Errors
+/// [`Error::Internal`] never: there is room for the longest.
+pub fn resigned(
+    statement: &FreshnessStatement,
+    change: impl FnOnce(&mut FreshnessStatement),
+) -> Result<FreshnessStatement, Error> {
+    let mut statement = statement.clone();
+    change(&mut statement);
+    // The same key signs policies.
+    statement.signature = sign_policy(&statement.said.signed_bytes()?);
+    Ok(statement)
+}
 
 /// What a platform knows, and its signer.
 struct Inside {
@@ -16,7 +35,6 @@ struct Inside {
     highest: BTreeMap<CardId, u16>,
     /// Whether there is no answer.
     silent: bool,
-    answers: u32,
 }
 
 /// A handle on a platform.
@@ -26,7 +44,7 @@ pub struct LabPlatform(Rc<RefCell<Inside>>);
 impl Default for LabPlatform {
     fn default() -> Self {
         let (platform, highest) = (Platform::lab(Ledger::default()), BTreeMap::new());
-        Self(Rc::new(RefCell::new(Inside { platform, highest, silent: false, answers: 0 })))
+        Self(Rc::new(RefCell::new(Inside { platform, highest, silent: false })))
     }
 }
 
@@ -41,12 +59,6 @@ impl LabPlatform {
     /// Whether it answers.
     pub fn answers(&self, answers: bool) {
         self.0.borrow_mut().silent = !answers;
-    }
-
-    /// How often it answered.
-    #[must_use]
-    pub fn answered(&self) -> u32 {
-        self.0.borrow().answers
     }
 
     /// Tries of a provider's PIN that are booked, on whatever phone.
@@ -69,11 +81,10 @@ impl PlatformLink for LabPlatform {
         if inside.silent {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let Inside { platform, highest, answers, .. } = inside;
+        let Inside { platform, highest, .. } = inside;
         let answer = platform
             .answer(question, |issued| Some(highest.get(&issued.card).copied().unwrap_or_default()))
             .map_err(io::Error::other)?;
-        *answers += 1;
         Ok(answer.statement)
     }
 }

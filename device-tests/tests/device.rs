@@ -2,18 +2,13 @@
 
 mod common;
 
-use common::Phone;
-use tapvault::ClientError;
+use common::{Phone, refusal};
 use tapvault_device_tests::{
     lab::{self, Lab},
     pad,
 };
 use tapvault_network::{bank::BankError, device::Factory, lab as keys};
 use tapvault_proto::{Error, device::Sealing, id::CardId, service::Service};
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
 
 /// Name of the object that holds the keys.
 const NAME: &[u8] = b"device";

@@ -2,18 +2,15 @@
 
 mod common;
 
-use common::Phone;
+use common::{Phone, prepared, refusal};
 use std::{cell::RefCell, io, rc::Rc};
 use tapvault::{ClientError, PlatformLink, Wallet, sim::Sim};
 use tapvault_device_tests::{
     lab::{self, Digits, Lab, PIN},
     pad::{self, LabPad},
-    platform::LabPlatform,
+    platform::{self, LabPlatform},
 };
-use tapvault_network::{
-    lab::{LabBank, sign_policy},
-    registry::CNY,
-};
+use tapvault_network::{lab::LabBank, registry::CNY};
 use tapvault_proto::{
     Error,
     bank_pin::BankPinPrepareRequest,
@@ -27,18 +24,6 @@ use tapvault_proto::{
     pin::{BeginVerifyRequest, FinishRequest, RETRY_DELAYS_MS, TRY_LIMIT, Verdict},
     supervisor::MAX_PROVIDERS,
 };
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
-
-fn prepared() -> (Phone, Lab, CardId) {
-    let phone = Phone::new();
-    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
-    let card = lab.provision(&mut wallet).unwrap();
-    lab.set_pin(&mut wallet, PIN).unwrap();
-    (phone, lab, card)
-}
 
 /// A wallet that asks nobody by itself.
 fn alone(phone: &Phone) -> Wallet<Sim> {
@@ -60,11 +45,7 @@ fn resigned(
     statement: &FreshnessStatement,
     change: impl FnOnce(&mut FreshnessStatement),
 ) -> FreshnessStatement {
-    let mut statement = statement.clone();
-    change(&mut statement);
-    // The same key signs policies.
-    statement.signature = sign_policy(&statement.said.signed_bytes().unwrap());
-    statement
+    platform::resigned(statement, change).unwrap()
 }
 
 /// What a card says that is to pay: with a code, and with the bank PIN.

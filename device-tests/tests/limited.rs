@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::Phone;
+use common::{Phone, refusal};
 use tapvault::{ClientError, Wallet, sim::Sim};
 use tapvault_device_tests::lab::{self, Lab};
 use tapvault_network::{
@@ -28,10 +28,6 @@ const NOW: u64 = 1_795_608_000;
 /// How long keys live here, in seconds.
 const LIFE: u64 = 3600;
 const THRESHOLD: u8 = 4;
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
 
 /// A lab whose cards have limited-use keys, a phone, and a card without keys yet.
 fn prepared() -> (Phone, Lab, CardId) {

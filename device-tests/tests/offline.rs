@@ -5,9 +5,10 @@ mod common;
 use common::{
     Phone,
     middle::{Change, Middle, change, nothing, options},
+    refusal,
 };
 use emv::core::oda::{CaPublicKey, recover_icc_public_key, recover_issuer_public_key, verify_dda};
-use tapvault::{ClientError, Wallet, sim::Sim};
+use tapvault::{Wallet, sim::Sim};
 use tapvault_device_tests::{
     lab::{self, Field, Lab, PIN, payment, prepare},
     oda::{Read, packed_token},
@@ -78,10 +79,6 @@ fn discretionary(answer: &mut [u8]) {
 
 fn offline(amount: u64) -> Payment {
     Payment { reach: Reach::Both, ..payment(amount, false) }
-}
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
 }
 
 fn results(request: &AuthorisationRequest) -> [u8; 4] {

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::Phone;
-use tapvault::{ClientError, Wallet, sim::Sim};
+use common::{Phone, refusal};
+use tapvault::{Wallet, sim::Sim};
 use tapvault_device_tests::lab::{self, Lab};
 use tapvault_network::{
     bank::BankError,
@@ -21,10 +21,6 @@ use tapvault_proto::{
 
 const CARD: CardId = CardId([0xC7; 16]);
 const TOKEN: &str = "6299991234567890";
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
 
 /// A phone of a certified device, and a bank that issues the same card each time.
 fn prepared(suite: Suite) -> (Phone, Lab) {

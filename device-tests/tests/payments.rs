@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::Phone;
+use common::{Phone, refusal};
 use emv::core::{
     application_cryptogram::application_cryptogram, master_key_derivation::derive_master_key_option_a,
     secure_messaging::tdes_encrypt_block,
 };
-use tapvault::{ClientError, Wallet, online::approval, sim::Sim};
+use tapvault::{Wallet, online::approval, sim::Sim};
 use tapvault_device_tests::lab::{self, Digits, Lab, PIN, TIME};
 use tapvault_network::{
     code::charge, lab::LabBank, online::Payee, registry::CNY, request::AuthorisationRequest,
@@ -22,10 +22,6 @@ use tapvault_proto::{
     pin::VERIFICATION_LIFE_MS,
     token::Channel,
 };
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
 
 fn ready(phone: &Phone) -> (Wallet<Sim>, Lab, CardId) {
     let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{OTHER_APP, Phone, WALLET};
+use common::{OTHER_APP, Phone, WALLET, prepared, refusal};
 use tapvault::{ClientError, Wallet, sim::Sim, trustlet::Element};
 use tapvault_device_tests::{
     cases,
@@ -21,18 +21,6 @@ use tapvault_proto::{
     route::Endpoint,
     service::Service,
 };
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
-
-fn prepared() -> (Phone, Lab, CardId) {
-    let phone = Phone::new();
-    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
-    let card = lab.provision(&mut wallet).unwrap();
-    lab.set_pin(&mut wallet, PIN).unwrap();
-    (phone, lab, card)
-}
 
 /// A phone whose debit card is in the element and answers from there.
 fn moved() -> (Phone, Lab, CardId, SoftElement) {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{BOOT, MALLORY, POLICY, Phone, WALLET};
+use common::{BOOT, MALLORY, POLICY, Phone, WALLET, prepared, refusal};
 use tapvault::{ClientError, Transport, Wallet, sim::Sim, transport::call};
 use tapvault_device_tests::{
     lab::{self, Digits, Lab, PIN},
@@ -24,19 +24,6 @@ use tapvault_proto::{
     supervisor::{InstallPolicyRequest, StatusRequest},
     wire::Bytes,
 };
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
-
-/// A phone with a card and a PIN.
-fn prepared() -> (Phone, Lab, CardId) {
-    let phone = Phone::new();
-    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
-    let card = lab.provision(&mut wallet).unwrap();
-    lab.set_pin(&mut wallet, PIN).unwrap();
-    (phone, lab, card)
-}
 
 /// Runs `act` with power lost at the first change, the second, and so on until it comes through; after
 /// each loss the phone restarts and `check` says what must hold.

@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::Phone;
-use tapvault::ClientError;
+use common::{Phone, refusal};
 use tapvault_device_tests::{
     lab::{self, Digits, Lab, PIN},
     pad,
@@ -19,10 +18,6 @@ use tapvault_proto::{
     pin::{BeginVerifyRequest, FinishRequest, VERIFICATION_LIFE_MS},
     service::Service,
 };
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
 
 #[test]
 fn a_tap_touches_no_storage() {

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::Phone;
-use tapvault::{ClientError, Wallet, sim::Sim};
+use common::{Phone, refusal};
+use tapvault::{Wallet, sim::Sim};
 use tapvault_device_tests::lab::{self, Lab, PIN};
 use tapvault_proto::{
     Error,
@@ -13,10 +13,6 @@ use tapvault_proto::{
 };
 
 const NOON: u64 = 1_795_694_400;
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
 
 #[test]
 fn nfc_goes_off_by_time_by_count_and_by_a_restart() {

@@ -37,6 +37,7 @@ pub mod keyblock;
 pub mod kind;
 pub mod lab;
 pub mod limited;
+pub mod message;
 pub mod oda;
 pub mod offline;
 pub mod online;

@@ -4,25 +4,13 @@ use super::{prepared, refused};
 use crate::{
     Outcome, ensure,
     lab::{self, PIN, say},
-    platform::LabPlatform,
+    platform::{LabPlatform, resigned},
 };
 use tapvault::{ClientError, PlatformLink, Transport, Wallet};
-use tapvault_network::lab::sign_policy;
 use tapvault_proto::{
     Error,
-    freshness::{FreshnessStatement, GrantedTries, TakeGrantRequest},
+    freshness::{GrantedTries, TakeGrantRequest},
 };
-
-fn resigned(
-    statement: &FreshnessStatement,
-    change: impl FnOnce(&mut FreshnessStatement),
-) -> Outcome<FreshnessStatement> {
-    let mut statement = statement.clone();
-    change(&mut statement);
-    // The same key signs policies.
-    statement.signature = sign_policy(&statement.said.signed_bytes().map_err(say)?);
-    Ok(statement)
-}
 
 pub(super) fn a_statement_is_the_platforms_and_of_this_run<T: Transport>(
     make: &dyn Fn() -> Wallet<T>,
@@ -44,9 +32,9 @@ pub(super) fn a_statement_is_the_platforms_and_of_this_run<T: Transport>(
     let mut altered = good.clone();
     altered.said.granted = Some(GrantedTries { provider, granted: 99 });
     refused(wallet.call(&TakeGrantRequest { statement: altered }), Error::SignatureInvalid)?;
-    let other = resigned(&good, |statement| statement.said.card_nonce[31] ^= 1)?;
+    let other = resigned(&good, |statement| statement.said.card_nonce[31] ^= 1).map_err(say)?;
     refused(wallet.take_freshness(&other), Error::WrongChallenge)?;
-    let other = resigned(&good, |statement| statement.said.pin_nonce[31] ^= 1)?;
+    let other = resigned(&good, |statement| statement.said.pin_nonce[31] ^= 1).map_err(say)?;
     refused(wallet.call(&TakeGrantRequest { statement: other }), Error::WrongChallenge)?;
     for _ in 0..2 {
         ensure(wallet.take_freshness(&good).map_err(say)? == 0, || "a store that nobody put back".into())?;
@@ -62,7 +50,8 @@ pub(super) fn a_statement_is_the_platforms_and_of_this_run<T: Transport>(
         for counter in statement.said.counters.iter_mut().filter(|counter| counter.card == card) {
             counter.atc = seen;
         }
-    })?;
+    })
+    .map_err(say)?;
     ensure(wallet.take_freshness(&ahead).map_err(say)? == 1, || "not noticed".into())?;
     let next = last(wallet)?;
     ensure(next == seen + 1, || format!("{next} after {seen}"))

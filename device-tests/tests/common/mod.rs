@@ -7,15 +7,16 @@ pub mod contact_model;
 pub mod middle;
 
 use std::rc::Rc;
-use tapvault::{Transport, Wallet, sim::Sim, transport::call};
+use tapvault::{ClientError, Transport, Wallet, sim::Sim, transport::call};
 use tapvault_device_tests::{
-    lab,
+    lab::{self, Lab, PIN},
     platform::LabPlatform,
     trustlets::{anything, bank::Bank},
 };
 use tapvault_proto::{
+    Error,
     document::unhex,
-    id::{Caller, Uuid, login},
+    id::{Caller, CardId, Uuid, login},
     service::Service,
     supervisor::InstallPolicyRequest,
     wire::Bytes,
@@ -46,6 +47,20 @@ pub const MALLORY: Caller = Caller {
     login: login::USER,
     uuid: Uuid(*b"\xa5\x1a\xa4\x30\xd8\xbb\x58\x80\x9c\x5c\x65\xad\x1a\x49\xbb\x75"),
 };
+
+/// The trusted app's refusal, if it was one.
+pub fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
+    result.err().and_then(|error| error.refusal())
+}
+
+/// A phone with a card and a PIN.
+pub fn prepared() -> (Phone, Lab, CardId) {
+    let phone = Phone::new();
+    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
+    let card = lab.provision(&mut wallet).unwrap();
+    lab.set_pin(&mut wallet, PIN).unwrap();
+    (phone, lab, card)
+}
 
 pub struct Phone {
     pub device: Device,

@@ -1,7 +1,7 @@
 //! A normal world that mostly does the next step of an entry, and else whatever comes to its mind with all that it ever
 //! saw, ten thousand times, while a holder types on the pad whatever is shown there.
 
-use crate::{common::Phone, prepared, refusal};
+use crate::common::{Phone, prepared, refusal};
 use std::collections::HashMap;
 use tapvault::{ClientError, Wallet, sim::Sim};
 use tapvault_device_tests::{

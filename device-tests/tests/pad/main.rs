@@ -4,10 +4,10 @@ mod adversary;
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::{OTHER_APP, Phone};
-use tapvault::{ClientError, Wallet, sim::Sim};
+use common::{OTHER_APP, prepared, refusal};
+use tapvault::{Wallet, sim::Sim};
 use tapvault_device_tests::{
-    lab::{self, Digits, Lab, PIN},
+    lab::{self, Digits, PIN},
     pad::{self, LabPad},
 };
 use tapvault_network::{lab::LabBank, registry::CNY};
@@ -20,18 +20,6 @@ use tapvault_proto::{
     refused::ConfirmPrepareRequest,
     service::Service,
 };
-
-fn refusal<T>(result: Result<T, ClientError>) -> Option<Error> {
-    result.err().and_then(|error| error.refusal())
-}
-
-fn prepared() -> (Phone, Lab, CardId) {
-    let phone = Phone::new();
-    let (mut wallet, mut lab) = (phone.wallet(), Lab::new().unwrap());
-    let card = lab.provision(&mut wallet).unwrap();
-    lab.set_pin(&mut wallet, PIN).unwrap();
-    (phone, lab, card)
-}
 
 fn verify(card: CardId) -> BeginVerifyRequest {
     BeginVerifyRequest { provider: LabBank::A.id(), card, ceiling: 1, currency: CNY, exact: false }

@@ -26,6 +26,7 @@ use tapvault_network::{
     issuer::Issuer,
     lab::{self, LabBank},
     limited::BatchError,
+    message::message,
     registry::{HolderRules, Order, draw_card_id},
     state::CardRecord,
 };
@@ -38,7 +39,6 @@ use tapvault_proto::{
     supervisor::MAX_POLICY,
     token::TokenAction,
     tvm::ElementKeys,
-    wire::{Wire, encode_into},
 };
 
 /// The lab bank: issues cards, permits PINs, signs policies. LAB ONLY: everybody has its keys.
@@ -375,14 +375,6 @@ fn run(command: Command) -> Result<String, String> {
             }
         }
     }
-}
-
-/// A message as the phone's client reads it: JSON with its bytes in hexadecimal.
-fn message<M: Wire>(field: &str, message: &M) -> Result<String, String> {
-    let mut bytes = vec![0; M::MAX];
-    let length = encode_into(message, &mut bytes).map_err(|error| format!("{error:?}"))?;
-    let digits = hex::encode(bytes.get(..length).unwrap_or_default());
-    Ok(serde_json::Map::from_iter([(field.to_owned(), digits.into())])).map(|map| json!(map).to_string())
 }
 
 fn card_json(card: &CardRecord) -> serde_json::Value {

@@ -13,12 +13,13 @@ use std::{
 use tapvault_network::{
     input::read,
     lab::LabBank,
+    message::message,
     platform::{Answer, LedgerFile, Platform},
     state::{CardRecord, CardStatus, StateFile},
 };
 use tapvault_proto::{
     freshness::{FreshnessQuestion, IssuedCard, MAX_BOOKED},
-    wire::{Wire, decode_exact, encode_into},
+    wire::{Wire, decode_exact},
 };
 
 /// The lab's service platform: answers a phone after each start of its trusted apps, and grants the tries of its PINs.
@@ -158,10 +159,7 @@ fn answer(question: &Path, issuers: &[PathBuf], ledger: &Path) -> Result<String,
              once the bank knows who has the phone: tapvault-platform forgive"
         );
     }
-    let mut bytes = vec![0; tapvault_proto::freshness::FreshnessStatement::MAX];
-    let length = encode_into(&statement, &mut bytes).map_err(text)?;
-    bytes.truncate(length);
-    Ok(json!({ "statement": hex::encode(bytes) }).to_string())
+    message("statement", &statement)
 }
 
 fn parse(path: &Path) -> Result<FreshnessQuestion, String> {

@@ -1,6 +1,6 @@
 //! `tapvault-bank bind`: the bank's desk for bindings, with the lab's network.
 
-use crate::{bank, message, text, unhex};
+use crate::{bank, text, unhex};
 use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::json;
@@ -13,6 +13,7 @@ use tapvault_network::{
     input::read,
     issuer::Issuer,
     lab::LabBank,
+    message::message,
 };
 use tapvault_proto::{binding::SealedCardData, wire::decode_exact};
 
